@@ -1,0 +1,206 @@
+"""What every job does around its conversion: options, identity, counting, publishing, and errors that people can act on."""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import genomicslake
+from genomicslake import rejects, sources
+from genomicslake.errors import LakeError
+from genomicslake.publish import Table
+from genomicslake.rejects import Rejected
+from genomicslake.sources import Source
+
+COORDINATE_BASE = "0-based, half-open"
+
+
+@dataclass
+class Counts:
+    """The records of one source: in = loaded + rejected, or the job fails."""
+
+    source: Source
+    sha256: str
+    records: int = 0
+    loaded: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class Result:
+    """What a conversion tells of itself beside the rows that it wrote aside."""
+
+    rows: int
+    reference_genome: str | None
+    coordinate_base: str
+    release_date: str | None
+    spark_version: str
+    counts: list[Counts] = field(default_factory=list)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that both jobs have."""
+    options = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    options.add_argument("--input_path", required=True, nargs="+", help="a file, a folder or a glob, once or more")
+    options.add_argument("--output_path", required=True, help="the table's folder; its last part is the table's name")
+    options.add_argument(
+        "--on_error",
+        choices=("fail", "reject"),
+        default="fail",
+        help="a record that can't be loaded stops the job, or goes to the table rejects (default: %(default)s)",
+    )
+    options.add_argument("--code_commit", help="the commit of the code, for the table's properties")
+    return options
+
+
+def say(message: str) -> None:
+    """A line of progress."""
+    print(f"{time.strftime('%H:%M:%S')} {message}", flush=True)
+
+
+def run(
+    options: argparse.Namespace,
+    endings: Sequence[str],
+    convert: Callable[[argparse.Namespace, list[Counts], Table], Result],
+) -> None:
+    """Find the input, convert it, check the count of records and rows, publish. Raises LakeError; the table
+    then is as it was.
+    """
+    found = sources.find(options.input_path, endings)
+    say(f"checking {len(found)} file(s), {sum(source.size for source in found):,} bytes")
+    counts = [Counts(source, sources.sha256(source.path)) for source in found]
+    table = Table(options.output_path)
+    identity = _identity(options, counts)
+    current = table.current()
+    if current and current["identity"] == identity:
+        say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
+        return
+    table.prepare()
+    try:
+        result = _converted(options, counts, table, convert)
+        table.publish(_load(options, table, identity, result))
+    except OSError as error:
+        raise _explained(error, table) from error
+    finally:
+        table.discard()
+    for count in result.counts:
+        say(f"{count.source.path}: {count.records:,} records = {count.loaded:,} loaded + {count.rejected:,} rejected")
+    say(f"{table.name}: {result.rows:,} rows")
+
+
+def refuse(options: argparse.Namespace, count: Counts, rejected: list[Rejected]) -> None:
+    """Raise LakeError if records can't be loaded and the options are strict; `rejected` are the first of them."""
+    if count.rejected and options.on_error == "fail":
+        raise LakeError(
+            f"{count.rejected:,} of {count.records:,} records can't be loaded:\n{rejects.shown(rejected)}\n",
+            where=count.source.path,
+            todo="Mend the file, or pass --on_error reject to load the rest and write these to the table rejects.",
+        )
+
+
+def _converted(
+    options: argparse.Namespace, counts: list[Counts], table: Table, convert: Callable[..., Result]
+) -> Result:
+    try:
+        result = convert(options, counts, table)
+    except LakeError:
+        raise
+    except Exception as error:  # Spark and Hail raise what they like; the message has to say where
+        raise _explained(error, table) from error
+    for count in result.counts:
+        if count.records != count.loaded + count.rejected:
+            raise LakeError(
+                f"{count.records} records are not {count.loaded} loaded + {count.rejected} rejected",
+                where=count.source.path,
+                todo="Nothing was published. This is an error of the program: please report it with the file.",
+            )
+    written = table.rows_written()
+    if written != result.rows:
+        raise LakeError(
+            f"{written} rows were written, {result.rows} were made",
+            where=table.path,
+            todo="Nothing was published. Run the job again.",
+        )
+    return result
+
+
+def _explained(error: Exception, table: Table) -> LakeError:
+    """What a failure of Spark, Hail or the disk means, from the text that they leave."""
+    text = str(error)
+    nothing = "Nothing was published."
+    if "No space left on device" in text:
+        return LakeError("the disk is full", where=table.parent, todo=f"{nothing} Make room and run the job again.")
+    if told := re.search(r"^genomicslake\.errors\.LakeError: (.+)$", text, re.MULTILINE):
+        return LakeError.told(told[1])
+    what = _SUMMARY.findall(text) or text.splitlines()[:1] or [repr(error)]
+    return LakeError(f"the conversion failed ({what[-1].strip()})", where=table.path, todo=nothing)
+
+
+_SUMMARY = re.compile(
+    r"^(?:Error summary: \w+: (?!Traceback).+|\w+(?:Error|Exception): (?!Traceback).+)$", re.MULTILINE
+)
+
+
+def _identity(options: argparse.Namespace, counts: list[Counts]) -> str:
+    """The SHA-256 of all that decides what the table will be: input, options, code."""
+    code = hashlib.sha256()
+    for path in sorted(Path(genomicslake.__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    decisive = {
+        "sources": sorted(count.sha256 for count in counts),
+        "options": _options(options),
+        "code": code.hexdigest() if code.digest() != hashlib.sha256().digest() else genomicslake.__version__,
+        "hail": importlib.metadata.version("hail"),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _options(options: argparse.Namespace) -> dict[str, Any]:
+    left_out = ("input_path", "output_path", "code_commit")
+    return {name: value for name, value in sorted(vars(options).items()) if name not in left_out}
+
+
+def _load(options: argparse.Namespace, table: Table, identity: str, result: Result) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "dataset": table.name,
+        "run_id": f"{now:%Y%m%dT%H%M%S}Z-{identity[:8]}",
+        "loaded_at": now.isoformat(timespec="milliseconds"),
+        "identity": identity,
+        "rows": result.rows,
+        "reference_genome": result.reference_genome,
+        "coordinate_base": result.coordinate_base,
+        "release_date": result.release_date,
+        "sources": [
+            {
+                "path": count.source.path,
+                "sha256": count.sha256,
+                "bytes": count.source.size,
+                "records": count.records,
+                "loaded": count.loaded,
+                "rejected": count.rejected,
+            }
+            for count in result.counts
+        ],
+        "options": json.dumps(_options(options), sort_keys=True),
+        "hail_version": importlib.metadata.version("hail"),
+        "spark_version": result.spark_version,
+        "code_version": genomicslake.__version__,
+        "code_commit": options.code_commit,
+    }
+
+
+def main(job: Callable[[Sequence[str]], None], arguments: Sequence[str] | None = None) -> None:
+    """Run a job's script: a LakeError is told on standard error, with exit code 1."""
+    try:
+        job(sys.argv[1:] if arguments is None else arguments)
+    except LakeError as error:
+        sys.exit(f"error: {error}")

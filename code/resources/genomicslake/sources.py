@@ -1,0 +1,101 @@
+"""Input files: where they are, what container they come in (by their bytes, not their names), their checksums."""
+
+import fnmatch
+import hashlib
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pyarrow import fs
+
+from genomicslake.errors import LakeError
+
+Container = Literal["plain", "gzip", "bgzf"]
+
+GZIP_MAGIC = b"\x1f\x8b"
+BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAMv1, section 4.1.2
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file: its path or URI, size in bytes and container."""
+
+    path: str
+    size: int
+    container: Container
+
+
+def filesystem(path: str) -> tuple[Any, str]:
+    """The pyarrow filesystem of a path or URI, and the path inside it (local paths made absolute)."""
+    if "://" not in path:
+        return fs.LocalFileSystem(), str(Path(path).absolute())
+    system, inside = fs.FileSystem.from_uri(path)
+    return system, inside
+
+
+def scheme(path: str) -> str:
+    """`s3://` of an S3 URI, nothing for a local path: what has to stand before a path that pyarrow returns."""
+    start = path.split("://")[0] + "://" if "://" in path else ""
+    return "" if start == "file://" else start
+
+
+def find(paths: Sequence[str], endings: Iterable[str]) -> list[Source]:
+    """The files that paths name, each a file, a folder (its files with one of `endings`) or a glob, sorted by path.
+
+    Raises LakeError where a path names nothing, or a file is empty or a truncated BGZF.
+    """
+    found = {file: None for path in paths for file in _files(path, tuple(endings))}
+    return [inspect(path) for path in sorted(found)]
+
+
+def _files(path: str, endings: tuple[str, ...]) -> list[str]:
+    system, inside = filesystem(path)
+    kind = system.get_file_info(inside).type
+    if kind == fs.FileType.File:
+        return [scheme(path) + inside]
+    if kind == fs.FileType.Directory:
+        listed = system.get_file_info(fs.FileSelector(inside, recursive=True))
+        names = [info.path for info in listed if info.is_file and info.path.endswith(endings)]
+        nothing = f"the folder has no file that ends in {', '.join(endings)}"
+    else:
+        folder = posixpath.dirname(inside)
+        listed = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        names = [info.path for info in listed if info.is_file and fnmatch.fnmatch(info.path, inside)]
+        nothing = "no such file"
+    if not names:
+        raise LakeError(nothing, where=path, todo="Check the path: a file, a folder or a glob is taken.")
+    return [scheme(path) + name for name in names]
+
+
+def inspect(path: str) -> Source:
+    """The size and container of a file. Raises LakeError for an empty file and for BGZF without its end."""
+    system, inside = filesystem(path)
+    size = system.get_file_info(inside).size
+    if not size:
+        raise LakeError("the file is empty", where=path, todo="Fetch it again.")
+    with system.open_input_file(inside) as file:
+        head = file.read(18)
+        if not head.startswith(GZIP_MAGIC):
+            return Source(path, size, "plain")
+        if not (len(head) == 18 and head[3] & 4 and head[12:14] == b"BC"):
+            return Source(path, size, "gzip")
+        file.seek(max(0, size - len(BGZF_EOF)))
+        if file.read() != BGZF_EOF:
+            raise LakeError(
+                "the BGZF file is truncated: its end-of-file block is missing",
+                where=path,
+                todo="Fetch it again, or, if it is known to be whole, write it anew with bgzip.",
+            )
+    return Source(path, size, "bgzf")
+
+
+def sha256(path: str) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    system, inside = filesystem(path)
+    digest = hashlib.sha256()
+    with system.open_input_stream(inside) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,268 @@
+"""From VCF records to the rows of the tables `onekg_chr22_by_sample` and `sample`, by Hail and Spark."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hail as hl
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from genomicslake import names, references
+from genomicslake.alleles import BASES, UNSPECIFIED
+from genomicslake.header import Field, Header
+
+TEXT_OF_CALL = "LAKE_GT"  # the FORMAT field that keeps the text of a half-missing call (see staged.py)
+PER_ALLELE = ("A", "R", "G")
+
+Expression = Any  # Hail's expressions have no types that mypy could use
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A VCF as Hail can read it: the paths of its text, its header in Hail's terms, and the fields in it."""
+
+    paths: list[str]
+    header: Header
+    header_path: str
+    force: bool = False
+    force_bgz: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, and how many records Hail read to make them (known once they are written)."""
+
+    frame: DataFrame
+    observed: Observation
+
+
+def header_lines(header: Header) -> str:
+    """The header as Hail is given it: only fields, as `header` declares them, and samples."""
+    flag = {"Flag": "0"}
+    lines = ["##fileformat=VCFv4.2"]
+    for kind, fields in (("INFO", header.info), ("FORMAT", header.format)):
+        for declared in fields.values():
+            number = flag.get(declared.type, declared.number)
+            lines.append(f'##{kind}=<ID={declared.id},Number={number},Type={declared.type},Description="">')
+    lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *header.samples]))
+    return "\n".join(lines) + "\n"
+
+
+def matrix(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Expression:
+    """Hail's matrix of a VCF: variants by samples."""
+    return hl.import_vcf(
+        vcf.paths,
+        force=vcf.force,
+        force_bgz=vcf.force_bgz,
+        header_file=vcf.header_path,
+        reference_genome=genome,
+        contig_recoding=dict(contigs),
+        array_elements_required=False,
+        call_fields=[],
+    )
+
+
+def by_sample(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
+    """One row per sample and non-reference allele: the table `onekg_chr22_by_sample`."""
+    mt = matrix(vcf, genome, contigs)
+    table = mt.select_entries("GT").localize_entries("calls", "samples")
+    numbered = hl.enumerate(table.calls).filter(lambda call: call[1].GT.is_non_ref())
+    rows = numbered.flatmap(
+        lambda call: (
+            _alternates(table)
+            .filter(lambda i: _is_called(call[1].GT, i))
+            .map(lambda i: hl.struct(alternate=i - 1, sampleid=table.samples[call[0]].s, **_genotype(call[1].GT, i)))
+        )
+    )
+    records = table.select(
+        chromosome=table.locus.contig,
+        alternates=_alternates(table).map(lambda i: hl.struct(**_allele(table, i))),
+        rows=rows,
+    )
+    order = [*LOCUS_AND_ALLELES, "genotype0", "genotype1", "sampleid"]
+    return _exploded(records, lambda frame: frame.select(*[F.col(name) for name in order]))
+
+
+def by_variant(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
+    """One row per alternate allele and sample, with every INFO and FORMAT field: the table `sample`."""
+    mt = matrix(vcf, genome, contigs)
+    table = mt.localize_entries("calls", "samples")
+    info = names.columns("info_", vcf.header.info)
+    formats = names.columns("format_", [name for name in vcf.header.format if name != TEXT_OF_CALL])
+    per_site = {info[name]: table.info[name] for name, f in vcf.header.info.items() if f.number not in PER_ALLELE}
+    per_allele = {name: f for name, f in vcf.header.info.items() if f.number in PER_ALLELE}
+
+    def alternate(i: Expression) -> Expression:
+        values = {
+            info[name]: _of_allele(table.info[name], f, i, hl.len(table.alleles)) for name, f in per_allele.items()
+        }
+        return hl.struct(**_allele(table, i), **values)
+
+    def row(call: Expression, i: Expression) -> Expression:
+        return hl.struct(
+            alternate=i - 1,
+            sampleid=table.samples[call[0]].s,
+            **_genotype(call[1].GT, i),
+            **_call(call[1], vcf.header.format, formats, i, hl.len(table.alleles)),
+        )
+
+    rows = hl.enumerate(table.calls).flatmap(
+        lambda call: (
+            _alternates(table)
+            .filter(lambda i: ~hl.literal(set(UNSPECIFIED)).contains(table.alleles[i]) | _names(call[1].GT, i))
+            .map(lambda i: row(call, i))
+        )
+    )
+    records = table.select(
+        chromosome=table.locus.contig,
+        rsid=table.rsid,
+        qual=table.qual,
+        filters=_filters(table.filters),
+        alternates=_alternates(table).map(alternate),
+        rows=rows,
+        **per_site,
+    )
+    order = [
+        *LOCUS_AND_ALLELES,
+        *("genotype0", "genotype1", "sampleid", "rsid", "qual", "filters", "gq", "dp", "ad", "phased"),
+        *info.values(),
+        *formats.values(),
+    ]
+    return _exploded(records, lambda frame: frame.select(*[F.col(name) for name in order]))
+
+
+LOCUS_AND_ALLELES = ("chromosome", "startposition", "endposition", "referenceallele", "alternateallele")
+
+
+def _exploded(records: Expression, columns: Callable[[DataFrame], DataFrame]) -> Rows:
+    """Hail's records as Spark rows: one for each element of their `rows`, beside what the record and allele have."""
+    observed = Observation()
+    frame = records.key_by().drop("locus", "alleles").to_spark(flatten=False)
+    frame = frame.observe(observed, F.count(F.lit(1)).alias("records"))
+    per_record = [F.col(name) for name in frame.columns if name not in ("alternates", "rows", "chromosome")]
+    frame = frame.select(_chromosome(F.col("chromosome")), *per_record, "alternates", F.explode("rows").alias("row"))
+    frame = frame.withColumn("allele", F.col("alternates")[F.col("row.alternate")])
+    return Rows(columns(frame.select("*", "allele.*", "row.*")), observed)
+
+
+def _chromosome(contig: Column) -> Column:
+    """references.chromosome, for a column."""
+    is_mitochondrion = contig.isin(*references.MITOCHONDRION)
+    return F.when(is_mitochondrion, "MT").otherwise(F.regexp_replace(contig, "^chr", "")).alias("chromosome")
+
+
+def _alternates(table: Expression) -> Expression:
+    """The indices of a record's alternates, from 1."""
+    return hl.range(1, hl.len(table.alleles))
+
+
+def _allele(table: Expression, i: Expression) -> dict[str, Expression]:
+    """Where alternate `i` stands and its two alleles: bases in upper case and minimal representation, others as
+    they are; the end of a symbolic allele is INFO's END.
+    """
+    reference, alternate = table.alleles[0].upper(), table.alleles[i]
+    is_bases = alternate.matches(f"(?i){BASES.pattern}", full_match=True)
+    least = hl.min_rep(table.locus, hl.if_else(is_bases, [reference, alternate.upper()], ["A", "C"]))
+    start = hl.int64(hl.if_else(is_bases, least.locus.position, table.locus.position)) - 1
+    reference = hl.if_else(is_bases, least.alleles[0], reference)
+    end = start + hl.len(reference)
+    if "END" in table.info:
+        declared = hl.int64(table.info.END)
+        is_symbolic = alternate.startswith("<") & hl.is_defined(declared) & (declared > start)
+        end = hl.if_else(is_symbolic, declared, end)
+    return {
+        "startposition": start,
+        "endposition": end,
+        "referenceallele": reference,
+        "alternateallele": hl.if_else(is_bases, least.alleles[1], alternate),
+    }
+
+
+def _names(call: Expression, i: Expression) -> Expression:
+    """Whether a call, which may be missing, names allele `i`."""
+    return hl.coalesce(_is_called(call, i), False)
+
+
+def _is_called(call: Expression, i: Expression) -> Expression:
+    return hl.if_else(call.ploidy == 2, (call[0] == i) | (call[1] == i), call[0] == i)
+
+
+def _genotype(call: Expression, i: Expression) -> dict[str, Expression]:
+    """A call's alleles as 1 where they are allele `i` and 0 where not, in ascending order; the second is missing
+    where the call has one allele.
+    """
+    first, second = hl.int32(call[0] == i), hl.or_missing(call.ploidy == 2, hl.int32(call[1] == i))
+    return {
+        "genotype0": hl.if_else(call.ploidy == 2, hl.min(first, second), first),
+        "genotype1": hl.or_missing(call.ploidy == 2, hl.max(first, second)),
+    }
+
+
+def _filters(filters: Expression) -> Expression:
+    """FILTER as an array in alphabetical order: PASS for Hail's empty set, missing for `.`."""
+    return hl.if_else(hl.len(filters) == 0, ["PASS"], hl.sorted(hl.array(filters)))
+
+
+def _call(
+    entry: Expression,
+    declared: Mapping[str, Field],
+    columns: Mapping[str, str],
+    i: Expression,
+    alleles: Expression,
+) -> dict[str, Expression]:
+    """What the row of a sample and alternate `i` has of the sample's call."""
+    call = entry.GT
+    text = hl.str(call)
+    phased = call.phased
+    if TEXT_OF_CALL in declared:
+        text = hl.or_else(entry[TEXT_OF_CALL], text)
+        phased = hl.if_else(hl.is_defined(entry[TEXT_OF_CALL]), text.contains("|"), phased)
+    values = {
+        column: text if name == "GT" else _of_allele(entry[name], declared[name], i, alleles)
+        for name, column in columns.items()
+    }
+    return {
+        "gq": _whole(entry, declared.get("GQ")),
+        "dp": _whole(entry, declared.get("DP")),
+        "ad": _depths(entry, declared.get("AD"), i, alleles),
+        "phased": hl.or_missing(hl.is_defined(call), phased),
+        **values,
+    }
+
+
+def _whole(entry: Expression, declared: Field | None) -> Expression:
+    """A scalar number as int, rounded; missing where the file has no such field."""
+    if declared is None or not declared.is_scalar or declared.type not in ("Integer", "Float"):
+        return hl.missing(hl.tint32)
+    value = entry[declared.id]
+    return value if declared.type == "Integer" else hl.int32(hl.floor(value + 0.5))
+
+
+def _depths(entry: Expression, declared: Field | None, i: Expression, alleles: Expression) -> Expression:
+    """AD of the reference and of alternate `i`, where AD has a value for each allele."""
+    if declared is None or declared.is_scalar or declared.type != "Integer":
+        return hl.missing(hl.tarray(hl.tint32))
+    depths = entry[declared.id]
+    return hl.or_missing(hl.len(depths) == alleles, [depths[0], depths[i]])
+
+
+def _of_allele(value: Expression, declared: Field, i: Expression, alleles: Expression) -> Expression:
+    """The part of a value that is about alternate `i` of a record with so many alleles, by its header's Number:
+    A the alternate's own; R the reference's and its own; G those of the genotypes 0/0, 0/i, i/i (of calls of one
+    allele: 0 and i), by their order in the VCF specification, section 1.6.2; anything else as it is.
+    """
+    if declared.number not in PER_ALLELE:
+        return value
+    count = hl.len(value)
+    if declared.number == "A":
+        return hl.or_missing(count == alleles - 1, value[i - 1])
+    if declared.number == "R":
+        return hl.or_missing(count == alleles, [value[0], value[i]])
+    diploid = [value[0], value[i * (i + 1) // 2], value[i * (i + 3) // 2]]
+    return (
+        hl.case()
+        .when(count == alleles * (alleles + 1) // 2, diploid)
+        .when(count == alleles, [value[0], value[i]])
+        .default(value)
+    )

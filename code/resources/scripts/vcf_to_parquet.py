@@ -1,0 +1,72 @@
+"""The Glue job vcf-to-parquet: VCF files to a table of variants in Parquet, by Hail and Spark.
+
+--layout by_sample   one row per sample and non-reference allele, a folder a sample (onekg_chr22_by_sample)
+--layout by_variant  one row per alternate allele and sample, with every INFO and FORMAT field (sample)
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
+
+from genomicslake import header, job, references
+from genomicslake.job import Counts, Result, say
+from genomicslake.publish import Table
+
+ENDINGS = (".vcf", ".vcf.gz", ".vcf.bgz")
+
+
+def vcf_to_parquet(arguments: Sequence[str]) -> None:
+    """Convert VCF files; `arguments` as on the command line, what Glue adds is passed over."""
+    options = job.parser("VCF to Parquet.")
+    options.add_argument("--layout", choices=("by_sample", "by_variant"), default="by_sample")
+    options.add_argument(
+        "--reference_genome",
+        choices=references.GENOMES,
+        help="that of the positions; without it, what the header's contigs tell",
+    )
+    job.run(options.parse_known_args(arguments)[0], ENDINGS, convert)
+
+
+def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> Result:
+    """Write the rows aside, in the layout asked for."""
+    headers = [header.read(count.source) for count in counts]
+    say("starting Hail and Spark")
+    import hail as hl  # it takes seconds: after what can fail without it
+
+    from genomicslake import scan, session, staged, variants, writing
+
+    spark = session.start()
+    context = spark.sparkContext
+    lengths = {genome: hl.get_reference(genome).lengths for genome in references.GENOMES}
+    genome = references.choose(headers, lengths, options.reference_genome)
+    by_variant = options.layout == "by_variant"
+    loaded: list[variants.Rows] = []
+    for number, (count, head) in enumerate(zip(counts, headers, strict=True)):
+        if count.source.container == "gzip":
+            say(f"warning: {count.source.path} is plain gzip, which can't be split: one task reads it; bgzip it")
+        say(f"reading {count.source.path} ({len(head.samples):,} samples, {genome})")
+        contigs = references.contigs_of(head, lengths[genome])
+        check = {name: lengths[genome][contig] for name, contig in contigs.items()}
+        found = scan.scan(context, count.source, head, check, by_variant)
+        count.records, count.rejected = found.records, found.problems
+        job.refuse(options, count, found.rejected)
+        folder = f"{table.staging}/source-{number}"
+        Path(folder).mkdir()
+        vcf = staged.readable(context, count.source, head, found, (check, by_variant), folder)
+        make = variants.by_variant if by_variant else variants.by_sample
+        loaded.append(make(vcf, genome, contigs))
+    say(f"writing {table.name} from {sum(count.records for count in counts):,} records")
+    frame = reduce(writing.union, [rows.frame for rows in loaded])
+    write = writing.by_sample if options.layout == "by_sample" else writing.by_variant
+    written = write(frame, table.data)
+    for count, rows in zip(counts, loaded, strict=True):
+        count.loaded = rows.observed.get["records"]
+    return Result(written, genome, job.COORDINATE_BASE, None, spark.version, counts)
+
+
+if __name__ == "__main__":
+    job.main(vcf_to_parquet)

