@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from setup import names
 from setup.errors import SetupError
 
 
@@ -31,10 +32,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _local(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Convert VCF and ClinVar to Parquet, catalogue them, ask for variants related to drug response."
+    parser.description = (
+        "Convert VCF and ClinVar to Parquet, catalogue them, ask for variants related to drug response."
+    )
     parser.add_argument("--vcf", nargs="+", type=Path, default=[], metavar="FILE", help="the cohort's VCF files")
     parser.add_argument("--clinvar", type=Path, metavar="FILE", help="NCBI's variant_summary.txt[.gz]")
-    parser.add_argument("--samples", metavar="PATTERN", help="the cohort, a LIKE pattern of sample ids such as 'NA12%%'")
+    parser.add_argument(
+        "--samples",
+        metavar="PATTERN",
+        default=names.SAMPLES,
+        help="the cohort, a LIKE pattern of sample ids; %% is every sample (default: the guide's %(default)r)",
+    )
     parser.add_argument(
         "--reference_genome", choices=("GRCh37", "GRCh38"), help="of the VCF files; without it, what their headers tell"
     )
@@ -50,9 +58,7 @@ def _local(parser: argparse.ArgumentParser) -> None:
 def _run_local(options: argparse.Namespace) -> None:
     from setup import local
 
-    asked = local.Local(
-        options.vcf, options.clinvar, options.samples, options.reference_genome, options.on_error
-    )
+    asked = local.Local(options.vcf, options.clinvar, options.samples, options.reference_genome, options.on_error)
     local.run(asked, Console(highlight=False))
 
 
@@ -64,7 +70,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_demo(options: argparse.Namespace) -> None:
-    from setup import demo, names
+    from setup import demo
 
     made = demo.make(options.output or names.BUILD / "demo", options.seed)
     print(made.cohort, made.individual, made.clinvar, sep="\n")

@@ -1,10 +1,11 @@
-"""The lake's catalog on one machine: a DuckDB file whose views are the tables, under the names that they have in Athena.
+"""The lake's catalog on one machine: a DuckDB file whose views are the tables, by the names that they have in Athena.
 
 A view's comment is its table's properties, as JSON: reference genome, coordinate base, sources and their
 SHA-256, release date, run id, code commit, Hail version.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -64,13 +65,13 @@ def loads(lake: Path) -> list[dict[str, Any]]:
         raise SetupError(f"{lake} has no table. Run ./setup.sh local to make one.")
     with duckdb.connect() as connection:
         latest = connection.execute(
-            "SELECT * FROM read_parquet(?) QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY loaded_at DESC) = 1 "
-            "ORDER BY dataset",
+            "SELECT * FROM read_parquet(?, union_by_name = true) "
+            "QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY loaded_at DESC) = 1 ORDER BY dataset",
             [str(files)],
         )
         columns = [column[0] for column in latest.description]
         found = [dict(zip(columns, row, strict=True)) for row in latest.fetchall()]
-    return [load | {"options": json.loads(load["options"])} for load in found]
+    return [load | {"table": load["dataset"], "options": json.loads(load["options"])} for load in found]
 
 
 def query(name: str, reference_genome: str) -> str:
@@ -79,10 +80,10 @@ def query(name: str, reference_genome: str) -> str:
     return Template(text).substitute(database=names.DATABASE, reference_genome=reference_genome)
 
 
-def ask(lake: Path, sql: str, parameters: list[str] | None = None) -> Rows:
+def ask(lake: Path, sql: str, parameters: Sequence[Any] = ()) -> Rows:
     """The rows that a query gives on the lake."""
     with duckdb.connect(str(lake / "catalog.duckdb"), read_only=True) as connection:
-        return connection.execute(sql, parameters or []).fetchall()
+        return list(connection.execute(sql, list(parameters)).fetchall())
 
 
 def _view(
@@ -97,7 +98,7 @@ def _view(
     if any(files.parent.parent.glob("*/*.parquet") if partitioned else files.parent.glob("*.parquet")):
         quoted = str(files).replace("'", "''")
         hive = ", hive_partitioning = true, hive_types = {'sampleid': VARCHAR}" if partitioned else ""
-        source = f"SELECT * FROM read_parquet('{quoted}'{hive})"
+        source = f"SELECT * FROM read_parquet('{quoted}'{hive})"  # noqa: S608 - our own paths
     else:
         nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
         source = f"SELECT {nothing} WHERE false"

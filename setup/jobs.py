@@ -19,7 +19,7 @@ def run(script: str, arguments: Sequence[str], step: Step) -> None:
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
     last = "nothing to do"
     told: list[str] = []
-    with subprocess.Popen(  # noqa: S603 - our own script, our own interpreter
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         for line in process.stdout or ():

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from rich.console import Console
@@ -24,7 +25,7 @@ class Local:
 
     vcf: Sequence[Path] = ()
     clinvar: Path | None = None
-    samples: str | None = None  # a LIKE pattern of sample ids
+    samples: str = names.SAMPLES  # a LIKE pattern of sample ids
     reference_genome: str | None = None
     on_error: str = "fail"
 
@@ -58,37 +59,53 @@ def run(asked: Local, console: Console) -> None:
     with steps.step("catalog") as step:
         loads = catalog.build(lake)
         step.made = f"{', '.join(loads)} in {_shown(lake / 'catalog.duckdb')}"
-    pattern = asked.samples or (names.DEMO_SAMPLES if is_demo else names.EVERY_SAMPLE)
     with steps.step("drug-response report") as step:
-        rows, facts = ask(lake, pattern, is_demo=is_demo)
+        rows, facts = ask(lake, asked.samples, is_demo=is_demo)
         report.write(names.REPORT, rows, facts)
-        step.made = f"{len(rows)} rows of {facts.samples:,} samples in {_shown(names.REPORT)}"
+        step.made = f"{len(rows)} rows in {_shown(names.REPORT)}"
     console.print()
-    report.show(rows, console)
+    if facts.samples_without_rows:
+        console.print(
+            f"[yellow]warning:[/] {facts.samples_without_rows:,} samples of the cohort carry no variant in these files "
+            "and are not in the frequencies' number of samples",
+            soft_wrap=True,
+        )
+    report.show(rows, console, f"{facts.samples:,} samples like {facts.samples_pattern!r} ({facts.reference_genome})")
     console.print(f"\nThe report: {names.REPORT / 'index.html'}", soft_wrap=True)
 
 
 def ask(lake: Path, pattern: str, *, is_demo: bool) -> tuple[list[DrugResponse], Facts]:
     """The drug-response query on a lake, for the samples of a pattern, and where its rows come from."""
     loads = catalog.loads(lake)
-    genome = next(load["reference_genome"] for load in loads if load["dataset"] == names.VARIANTS_TABLE)
-    count = f"SELECT count(DISTINCT sampleid) FROM {names.DATABASE}.{names.VARIANTS_TABLE} WHERE sampleid LIKE ?"  # noqa: S608
-    size = int(catalog.ask(lake, count, [pattern])[0][0])
-    if not size:
+    variants = next(load for load in loads if load["dataset"] == names.VARIANTS_TABLE)
+    in_files, with_rows = _cohort(lake, variants, pattern)
+    if not in_files:
         raise SetupError(f"No sample of the cohort is like {pattern!r}. --samples is a pattern of ids: NA12%, or %.")
-    text = catalog.query("drug_response", genome)
+    text = catalog.query("drug_response", variants["reference_genome"])
     rows = [DrugResponse(*row) for row in catalog.ask(lake, text, [pattern])]
     facts = Facts(
         samples_pattern=pattern,
-        samples=size,
-        reference_genome=genome,
+        samples=with_rows,
+        samples_without_rows=in_files - with_rows,
+        reference_genome=variants["reference_genome"],
         query=text,
-        guide_rows_agree=_published(rows) if is_demo and pattern == names.DEMO_SAMPLES else None,
+        guide_rows_agree=_published(rows) if is_demo and pattern == names.SAMPLES else None,
         versions=_versions(loads[0]["hail_version"], loads[0]["spark_version"]),
         loads=loads,
         is_demo=is_demo,
     )
     return rows, facts
+
+
+def _cohort(lake: Path, load: dict[str, Any], pattern: str) -> tuple[int, int]:
+    """How many samples are like the pattern: in the files that were loaded, and in the table."""
+    names_in_files = [name for source in load["sources"] for name in source["samples"]]
+    in_files = "SELECT count(DISTINCT name) FROM unnest(?) AS samples(name) WHERE name LIKE ?"
+    in_table = f"SELECT count(DISTINCT sampleid) FROM {names.DATABASE}.{names.VARIANTS_TABLE} WHERE sampleid LIKE ?"  # noqa: S608
+    return (
+        int(catalog.ask(lake, in_files, [names_in_files, pattern])[0][0]),
+        int(catalog.ask(lake, in_table, [pattern])[0][0]),
+    )
 
 
 def _published(rows: Sequence[DrugResponse]) -> bool:
@@ -106,7 +123,7 @@ def _published(rows: Sequence[DrugResponse]) -> bool:
 
 def _versions(hail: str, spark: str) -> dict[str, str]:
     java = str(Path(os.environ["JAVA_HOME"], "bin", "java")) if "JAVA_HOME" in os.environ else "java"
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "([^"]+)"', told)
     return {
         "solution": names.VERSION,

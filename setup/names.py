@@ -17,5 +17,4 @@ REPORT = BUILD / "report"
 SCRIPTS = ROOT / "code" / "resources" / "scripts"
 QUERIES = ROOT / "code" / "resources" / "queries"
 
-DEMO_SAMPLES = "NA12%"  # the guide's cohort: the ids of 65 of the 1000 Genomes samples begin so
-EVERY_SAMPLE = "%"
+SAMPLES = "NA12%"  # the guide's cohort: the ids of 65 of the 1000 Genomes samples begin so

@@ -64,7 +64,7 @@ def load(**source: Any) -> dict[str, Any]:
     }
 
 
-FACTS = Facts("NA12%", 65, "GRCh37", "SELECT 1 < 2\nLIMIT 50", None, {"duckdb": "1.5.6"}, [load()], False)
+FACTS = Facts("NA12%", 65, 0, "GRCh37", "SELECT 1 < 2\nLIMIT 50", None, {"duckdb": "1.5.6"}, [load()], False)
 
 
 class Page(HTMLParser):
@@ -365,3 +365,9 @@ def test_console_long_alleles_keep_the_numbers() -> None:
     assert "ACG…(80 bp)>TTG…(80 bp)" in text
     assert "nicotine" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_samples_that_are_not_counted_are_told(tmp_path: Path) -> None:
+    told = page(tmp_path, published(), replace(FACTS, samples_without_rows=3))
+    assert "3 samples of the cohort not counted" in told.text
+    assert "not counted" not in page(tmp_path, published(), FACTS).text

@@ -31,6 +31,10 @@ COUNTED_TWICE = (
     "<strong>Samples counted more than once: {}.</strong> ClinVar lists the variant more than once under the "
     "same phenotypes, and the query counts each sample once for each. The plot uses the lowest value."
 )
+NOT_COUNTED = (
+    "<strong>{} of the cohort not counted:</strong> without a non-reference allele in the files, they have no "
+    "row in the table, and the query's frequencies leave them out of the number of samples."
+)
 CUT_OFF = (
     "<strong>There may be more.</strong> The query ends at {}, and it gave that many: rarer genotypes may be "
     "missing here, in the plot too."
@@ -99,6 +103,8 @@ def _notices(rows: Sequence[DrugResponse], found: Sequence[Variant], facts: Fact
     for load in facts.loads:
         for source in load.get("sources") or []:
             yield from (_notice("warning", text) for text in _losses(load, source))
+    if facts.samples_without_rows:
+        yield _notice("warning", NOT_COUNTED.format(_many(facts.samples_without_rows, "sample")))
     if facts.guide_rows_agree is False:
         yield _notice("warning", DIFFERS)
     names = ", ".join(escape(variant.name) for variant in found if not variant.is_counted_once)

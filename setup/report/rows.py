@@ -88,7 +88,8 @@ class Facts:
     """Where the rows came from."""
 
     samples_pattern: str  # the LIKE pattern that chose the cohort: 'NA12%'
-    samples: int  # the denominator of every frequency
+    samples: int  # the denominator of every frequency: samples of the cohort that have a row
+    samples_without_rows: int  # samples of the cohort in the files that carry no variant at all
     reference_genome: str
     query: str  # the SQL that ran
     guide_rows_agree: bool | None  # with the ten rows of the published report; None: not compared

@@ -16,12 +16,12 @@ NUMBERS = ("frequency", "rsID", "position", "alleles", "genotype")
 LEGEND = "0/1 heterozygous, 1/1 homozygous alternate, 1 one allele known; position 1-based, as in a VCF"
 
 
-def show(rows: Sequence[DrugResponse], console: Console) -> None:
+def show(rows: Sequence[DrugResponse], console: Console, cohort: str = "the cohort") -> None:
     """Print the rows in the query's order. Where room is short the phenotypes give way, numbers never."""
     if not rows:
-        console.print("Drug response: no sample of the cohort carries a variant related to drug response.")
+        console.print(f"Drug response: no sample of {cohort} carries a variant related to drug response.", markup=False)
         return
-    table = Table(title="Drug response", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(title=Text(f"Drug response in {cohort}"), box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     table.width = NARROWEST if console.width < NARROWEST else None
     cells = [_numbers(row) for row in rows]
     for heading, column in zip(NUMBERS, zip(*cells, strict=True), strict=True):

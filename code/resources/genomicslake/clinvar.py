@@ -279,6 +279,6 @@ def _real_dash(reference: Any, alternate: Any) -> tuple[Any, Any]:
 
 
 def release_date(path: str) -> str | None:
-    """The release in a file's name, as NCBI's archive has it (variant_summary_2026-06.txt.gz); None where there is none."""
+    """The release in a file's name, as NCBI's archive has it (variant_summary_2026-06.txt.gz); None without one."""
     found = re.search(r"(20\d\d-[01]\d(?:-[0-3]\d)?)", path.rsplit("/", 1)[-1])
     return found[1] if found else None

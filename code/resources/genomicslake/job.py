@@ -1,4 +1,4 @@
-"""What every job does around its conversion: options, identity, counting, publishing, and errors that people can act on."""
+"""What every job does around its conversion: options, identity, counting, publishing, errors to act on."""
 
 import argparse
 import hashlib
@@ -29,6 +29,7 @@ class Counts:
 
     source: Source
     sha256: str
+    samples: tuple[str, ...] = ()
     records: int = 0
     loaded: int = 0
     rejected: int = 0
@@ -184,6 +185,7 @@ def _load(options: argparse.Namespace, table: Table, identity: str, result: Resu
                 "path": count.source.path,
                 "sha256": count.sha256,
                 "bytes": count.source.size,
+                "samples": list(count.samples),
                 "records": count.records,
                 "loaded": count.loaded,
                 "rejected": count.rejected,

@@ -8,6 +8,7 @@ before (the convention of Hadoop's text input), so that every line is read exact
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from genomicslake.errors import LakeError
@@ -35,7 +36,7 @@ def parts(source: Source, wanted: int) -> list[Part]:
     count = 1 if source.container == "gzip" else max(1, min(wanted, source.size // SMALLEST_PART))
     step = -(-source.size // count)
     edges = [*range(0, source.size, step), source.size]
-    return [Part(source.path, source.container, a, b, source.size) for a, b in zip(edges, edges[1:], strict=False)]
+    return [Part(source.path, source.container, a, b, source.size) for a, b in pairwise(edges)]
 
 
 def chunks(part: Part) -> Iterator[bytes]:
@@ -119,7 +120,7 @@ def _first_block(file: Any, part: Part) -> int:
     if part.start == 0:
         return 0
     file.seek(part.start)
-    window = file.read(2 * MAX_BLOCK + 64)
+    window: bytes = file.read(2 * MAX_BLOCK + 64)
     at = -1
     while (at := window.find(GZIP_MAGIC, at + 1)) >= 0:
         length = _block_length(window[at : at + 64])
@@ -139,7 +140,7 @@ def _block_length(head: bytes) -> int:
     while len(extra) >= 4:
         length = int.from_bytes(extra[2:4], "little")
         if extra[:2] == b"BC" and length == 2:
-            return int.from_bytes(extra[4:6], "little") + 1
+            return 1 + int.from_bytes(extra[4:6], "little")
         extra = extra[4 + length :]
     return 0
 

@@ -38,6 +38,7 @@ LOADS = pa.schema(
                         ("path", pa.string()),
                         ("sha256", pa.string()),
                         ("bytes", pa.int64()),
+                        ("samples", pa.list_(pa.string())),  # of the header; none for ClinVar
                         ("records", pa.int64()),
                         ("loaded", pa.int64()),
                         ("rejected", pa.int64()),

@@ -95,6 +95,7 @@ class RecordCheck:
     half_missing: int = 0  # records with a call such as ./1
 
     def __post_init__(self) -> None:
+        """Prepare what every line needs."""
         self._columns = 9 + len(self.header.samples)
         self._lengths = {name.encode(): length for name, length in self.contigs.items()}
         self._cells: dict[tuple[bytes, int], tuple[re.Pattern[bytes], re.Pattern[bytes]]] = {}
@@ -154,14 +155,19 @@ class RecordCheck:
             return None
         if not self.every_field and not any(allele.startswith(b"<") for allele in alternates):
             return None
+        seen: set[bytes] = set()
         for entry in info.split(b";"):
             name, equals, value = entry.partition(b"=")
+            if name in seen:
+                return Problem(Reason.INFO, f"INFO has {_text(name)} twice")
+            seen.add(name)
             key = name.decode("utf-8", "replace")
-            declared = self.header.info.get(key) if self.every_field else self._end if key == "END" else None
+            if self.every_field and key and key not in self.header.info:
+                self.undeclared_info[key] = self.undeclared_info.get(key, True) and not equals
+            declared = self._end if key == "END" else self.header.info.get(key) if self.every_field else None
             if declared is None:
-                if self.every_field and key:
-                    self.undeclared_info[key] = self.undeclared_info.get(key, True) and not equals
-            elif declared.type != "Flag" and equals and not _info(declared, len(alternates)).fullmatch(value):
+                continue
+            if declared.type != "Flag" and equals and not _info(declared, len(alternates)).fullmatch(value):
                 return Problem(Reason.INFO, f"INFO {_text(entry)} is not {_described(declared)}")
         return None
 

@@ -1,4 +1,4 @@
-"""The pass over a VCF's lines: which records can be loaded, which not and why, by line number; in Spark, part by part."""
+"""The pass over a VCF's lines, by Spark's tasks: which records can be loaded, which not, where they stand and why."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -55,8 +55,8 @@ def readable(
     header_path = f"{folder}/header.vcf"
     _write(header_path, header_lines(header).encode())
     if copied:
-        return Readable(_rewritten(context, source, header, found, check, folder), header, header_path)
-    endings = {"plain": ".vcf", "gzip": ".vcf.gz", "bgzf": (".vcf.gz", ".vcf.bgz")}
+        return Readable(_rewritten(context, header, found, check, folder), header, header_path)
+    endings: dict[str, str | tuple[str, ...]] = {"plain": ".vcf", "gzip": ".vcf.gz", "bgzf": (".vcf.gz", ".vcf.bgz")}
     path = source.path
     if not (path.endswith(endings[source.container]) and _HADOOP_SAFE.fullmatch(path)):
         path = f"{folder}/copy{'.vcf.bgz' if source.container == 'bgzf' else endings[source.container]}"
@@ -67,7 +67,6 @@ def readable(
 
 def _rewritten(
     context: Any,
-    source: Source,
     header: Header,
     found: Scan,
     check: tuple[Mapping[str, int], bool],

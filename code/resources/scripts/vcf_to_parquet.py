@@ -52,7 +52,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         contigs = references.contigs_of(head, lengths[genome])
         check = {name: lengths[genome][contig] for name, contig in contigs.items()}
         found = scan.scan(context, count.source, head, check, by_variant)
-        count.records, count.rejected = found.records, found.problems
+        count.samples, count.records, count.rejected = head.samples, found.records, found.problems
         job.refuse(options, count, found.rejected)
         folder = f"{table.staging}/source-{number}"
         Path(folder).mkdir()
