@@ -5,6 +5,7 @@ Called by .ci/run (`./setup.sh test tests/acceptance.py`), not by `./setup.sh te
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -125,3 +126,14 @@ def test_every_table_carries_its_facts() -> None:
         assert facts["hail_version"] == "0.2.139"
         assert len(facts["sources"][0]["sha256"]) == 64
     assert json.loads(comments[names.VARIANTS_TABLE])["reference_genome"] == "GRCh37"
+
+
+def test_the_queries_of_the_docs_run() -> None:
+    queries = [
+        query
+        for page in (names.ROOT / "README.md", *(names.ROOT / "docs").glob("*.md"))
+        for query in re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    assert queries
+    for query in queries:
+        assert catalog.ask(names.BUILD / "demo" / "lake", query), query

@@ -27,7 +27,6 @@ class Reason(StrEnum):
     CALL = "call"  # GT is malformed, of more than two alleles, or names an allele that the record lacks
     FORMAT = "format"  # another FORMAT value that its header line does not allow
     HEADER = "header"  # a header line among the records
-    ASSEMBLY = "assembly"  # ClinVar: a needed value is missing or malformed
     NUMBER = "number"  # ClinVar: no whole number where one is needed
 
 

@@ -1,0 +1,105 @@
+"""What the README and docs/ say is so: commands parse, queries parse, error texts are raised, links lead somewhere."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from clinvar_to_parquet import clinvar_to_parquet
+from genomicslake.errors import LakeError
+from genomicslake.records import Reason
+from setup import __main__ as verbs
+from setup import names
+from vcf_to_parquet import vcf_to_parquet
+
+PAGES = [names.ROOT / "README.md", *sorted((names.ROOT / "docs").glob("*.md"))]
+JOBS = {"vcf_to_parquet.py": vcf_to_parquet, "clinvar_to_parquet.py": clinvar_to_parquet}
+
+
+def fenced(language: str) -> list[str]:
+    found = [re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL) for page in PAGES]
+    return [block for blocks in found for block in blocks]
+
+
+def commands() -> Iterator[list[str]]:
+    for block in fenced("bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield shlex.split(line)
+
+
+def setup_verbs() -> set[str]:
+    """The verbs that setup.sh's case statement knows."""
+    case = (names.ROOT / "setup.sh").read_text().split("case $verb in")[1]
+    return set(re.findall(r"\w+", " ".join(re.findall(r"^  ([a-z| -]+)\)$", case, re.MULTILINE)))) - {"h", "help"}
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_commands_are_understood(command: list[str]) -> None:
+    program, *arguments = command
+    if program == "./setup.sh":
+        assert arguments[0] in setup_verbs()
+        if arguments[0] in ("local", "demo"):
+            verbs._parser().parse_args(arguments)
+    else:
+        assert program == ".venv/bin/python"
+        script = names.ROOT / arguments[0]
+        assert script.is_file()
+        with pytest.raises(LakeError, match="no such file"):
+            JOBS[script.name](arguments[1:])
+
+
+def test_help_names_every_verb() -> None:
+    told = (names.ROOT / "setup.sh").read_text().split("<<'EOF'")[1].split("EOF")[0]
+    assert set(re.findall(r"^  (\w+)  ", told, re.MULTILINE)) == setup_verbs()
+
+
+@pytest.mark.parametrize("query", [*fenced("sql"), *(path.read_text() for path in names.QUERIES.glob("*.sql"))])
+def test_queries_parse(query: str) -> None:
+    plain = query.replace("${database}", names.DATABASE).replace("${reference_genome}", "GRCh37")
+    assert len(duckdb.extract_statements(plain)) == 1
+
+
+def texts() -> Iterator[str]:
+    """Every text of the code as a regular expression, with what is filled in as `.+`."""
+    for folder in ("code/resources", "setup"):
+        for path in (names.ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield re.escape(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    yield "".join(
+                        re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in node.values
+                    )
+    yield re.escape((names.ROOT / "setup.sh").read_text())
+
+
+def headings() -> list[str]:
+    return re.findall(r"^## (.+)$", (names.ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("heading", headings())
+def test_troubles_have_the_words_of_the_errors(heading: str) -> None:
+    escaped = re.escape(heading)
+    assert any(escaped in text or _begins_like(text, heading) for text in texts())
+
+
+def _begins_like(text: str, heading: str) -> bool:
+    """Whether the heading is the beginning of what the text says, up to the first thing that is filled in."""
+    start, filled, _ = text.partition(".+")
+    return bool(filled) and len(start) > 10 and re.fullmatch(start + r"\S+", heading) is not None
+
+
+def test_every_reason_is_described() -> None:
+    told = (names.ROOT / "docs" / "tables.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", told.split("| reason | |")[1], re.MULTILINE)) == {str(r) for r in Reason}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
