@@ -262,6 +262,8 @@ class _Columns:
             column = f"{plain}_{count}"
         if (self.prefix, name) == ("format_", "GT"):
             number, type_ = "1", "String"
+        if (self.prefix, name) == ("info_", "END"):  # reserved, whatever a header says (section 1.6.1)
+            number, type_ = "1", "Integer"
         self.fields[name] = Field(name, column, number, type_)
 
 

@@ -11,6 +11,7 @@ else the value as text: a whole number, a float always with its point or exponen
 
 import gzip
 import shlex
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +19,16 @@ from typing import Any
 
 import duckdb
 import pytest
-from clinvar_to_parquet import clinvar_to_parquet
-from genomicslake.errors import LakeError
-from vcf_to_parquet import vcf_to_parquet
 
+from clinvar_to_parquet import clinvar_to_parquet
+from genomicslake import session
+from genomicslake.errors import LakeError
 from tests import independent
+from vcf_to_parquet import vcf_to_parquet
 
 CASES = Path(__file__).resolve().parent / "cases"
 LAYOUTS = ("by_sample", "by_variant")
+SECONDS = 60  # that a job on a case may take; one that waits for ever fails
 
 Row = tuple[str, ...]
 
@@ -76,7 +79,7 @@ def text_lines(path: Path) -> list[bytes]:
 # --- what a job wrote -----------------------------------------------------------------------------
 
 
-def query(sql: str) -> list[Any]:
+def query(sql: str) -> Any:
     with duckdb.connect() as connection:
         return connection.execute(sql).fetchall()
 
@@ -161,8 +164,31 @@ def check_independently(case: Path, path: Path, layout: str, table: Path, folder
 VCF = [pytest.param(case, layout, id=f"{case.name}-{layout}") for case in folders("vcf") for layout in layouts(case)]
 CLINVAR = [pytest.param(case, id=case.name) for case in folders("clinvar")]
 STRICT = [
-    pytest.param(case, id=f"{kind}-{case.name}") for kind in ("vcf", "clinvar") for case in folders(kind) if rejects(case)
+    pytest.param(case, id=f"{kind}-{case.name}")
+    for kind in ("vcf", "clinvar")
+    for case in folders(kind)
+    if rejects(case)
 ]
+
+
+@pytest.fixture(scope="module")
+def started() -> None:
+    """Hail and Spark, which take their time only once."""
+    session.start()
+
+
+@pytest.fixture(autouse=True)
+def limited(started: None) -> Iterator[None]:  # noqa: ARG001
+    """Fail a test whose job does not come to an end."""
+
+    def stop(*_: object) -> None:
+        pytest.fail(f"the job did not end within {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(("case", "layout"), VCF)

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import clinvar_to_parquet
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-import vcf_to_parquet
 
+import clinvar_to_parquet
+import vcf_to_parquet
 from genomicslake import clinvar, job, lines, publish, scan, session, sources, staged, variants, writing
 from genomicslake.errors import LakeError
 from genomicslake.lines import Part
@@ -47,7 +47,7 @@ GENOTYPE = '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
 
 def head(samples: Sequence[str] = ("S1", "S2"), genome: str | None = "GRCh37") -> str:
     contig = f"##contig=<ID=22,length={CONTIGS[genome]}>\n" if genome else "##contig=<ID=22>\n"
-    columns = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
     return FILE_FORMAT + contig + GENOTYPE + "\t".join([*columns, *samples]) + "\n"
 
 
@@ -120,6 +120,24 @@ class Lake:
 
     def rows(self, which: str) -> list[dict[str, Any]]:
         return rows_of(self.table(which))
+
+
+PATIENCE = 60  # seconds for a test; a job that never ends would be the worst of failures
+LONG = {"test_full_disk": 300, "test_job_killed_while_it_writes": 240}
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A job that does not end fails its test; what is raised here, no job catches."""
+
+    def end(*_: Any) -> None:
+        pytest.fail("the job does not end")
+
+    previous = signal.signal(signal.SIGALRM, end)
+    signal.alarm(LONG.get(request.function.__name__, PATIENCE))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +238,17 @@ def test_vcf_of_a_header_only_makes_a_table_without_rows(lake: Lake, layout: str
     assert (current["rows"], current["sources"][0]["records"], leftovers(lake)) == (0, 0, [])
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_vcf_without_a_variant_genotype_makes_a_table(lake: Lake, layout: str) -> None:
+    """Records that are loaded, and give no row to by_sample; by_variant has a row for each sample all the same."""
+    text = head() + record(20_000_000, "0|0", "0|0") + record(20_000_007, "./.", "0|0")
+    lake.convert("vcf", lake.given("new.vcf", text), options=["--layout", layout])
+    assert len(lake.rows("vcf")) == {"by_sample": 0, "by_variant": 4}[layout]
+    current = Table(str(lake.table("vcf"))).current()
+    assert current
+    assert (current["sources"][0]["records"], current["sources"][0]["loaded"], leftovers(lake)) == (2, 2, [])
+
+
 def test_clinvar_of_a_header_only_makes_a_table_without_rows(lake: Lake) -> None:
     lake.convert("clinvar", lake.given("new.txt", clinvar_text([])))
     assert lake.rows("clinvar") == []
@@ -262,7 +291,7 @@ def test_no_clinvar(lake: Lake, content: str | bytes) -> None:
 
 
 HEADERS = {
-    "no column line": (head().rsplit("#CHROM")[0], "no #CHROM line"),
+    "no column line": (head().rsplit("#CHROM")[0], "#CHROM"),
     "cut in the column line": (head()[:-20].rstrip("\t"), "column line"),
     "spaces for tabs": (OLD.replace("\t", " "), "column line"),
     "without samples": (head(()) + record(5, "0").rsplit("\t", 1)[0] + "\n", "no samples"),
@@ -516,21 +545,21 @@ def test_output_folder_of_any_name(tmp_path: Path, made_rows: dict[str, list[dic
 
 
 @pytest.mark.parametrize("output", ["variants", "./variants", "lake/variants", "lake/variants/"])
-def test_relative_output_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
-    """All that a job writes stands beside the table."""
+def test_what_is_written_aside_stands_beside_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    tables: list[Table] = []
-    convert = vcf_to_parquet.convert
+    table = Table(output)
+    assert table.name == "variants"
+    assert Path(table.staging).absolute().parent == (tmp_path / output).parent
 
-    def watched(options: Any, counts: Any, table: Table) -> Any:
-        tables.append(table)
-        return convert(options, counts, table)
 
-    monkeypatch.setattr(vcf_to_parquet, "convert", watched)
-    Path("new.vcf").write_text(NEW)
-    vcf_to_parquet.vcf_to_parquet(["--input_path", "new.vcf", "--output_path", output])
-    assert len(rows_of(tmp_path / output)) == 18
-    assert Path(tables[0].staging).absolute().parent == (tmp_path / output).parent
+def test_relative_output_path(tmp_path: Path) -> None:
+    (tmp_path / "new.vcf").write_text(NEW)
+    command = [sys.executable, str(SCRIPTS / "vcf_to_parquet.py"), "--input_path", "new.vcf", "--output_path"]
+    subprocess.run([*command, "lake/variants/"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert len(rows_of(tmp_path / "lake" / "variants")) == 18
+    assert sorted(path.name for path in (tmp_path / "lake").iterdir()) == ["loads", "variants"]
 
 
 def test_file_uris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -586,18 +615,18 @@ def test_real_malformed_vcf(lake: Lake) -> None:
 BAD_RECORDS = {
     "too few columns": (record(5, "0|1"), "10 columns, the header has 11"),
     "too many columns": (record(5, "0|1", "0|1", "0|1"), "12 columns, the header has 11"),
-    "unknown contig": (record(5).replace("22", "99", 1), "no contig 99"),
-    "position that is no number": (record(5).replace("\t5\t", "\tfive\t"), "POS five"),
-    "position behind the contig": (record(51_304_567), "POS 51304567 is not in 1–51304566"),
-    "position zero": (record(0), "POS 0"),
-    "no bases": (record(5, reference="Q"), "REF Q is not bases"),
-    "no allele": (record(5, alternate="Q!"), "ALT Q! is no allele"),
+    "unknown contig": (record(5).replace("22", "99", 1), "no contig '99'"),
+    "position that is no number": (record(5).replace("\t5\t", "\tfive\t"), "POS 'five'"),
+    "position behind the contig": (record(51_304_567), "POS '51304567' is not in 1–51304566"),
+    "position zero": (record(0), "POS '0'"),
+    "no bases": (record(5, reference="Q"), "REF 'Q' is not bases"),
+    "no allele": (record(5, alternate="Q!"), "ALT 'Q!' is no allele"),
     "alternate is reference": (record(5, alternate="a"), "the same as REF"),
-    "allele that the record lacks": (record(5, "0|2", "0|1"), "S1's GT 0|2 names an allele that the record lacks"),
-    "no call": (record(5, "0|1", "x"), "S2's GT x is no call"),
-    "triploid": (record(5, "0/0/1", "0|1"), "S1's GT 0/0/1 has 3 alleles"),
+    "allele that the record lacks": (record(5, "0|2", "0|1"), "S1's GT '0|2' names an allele that the record lacks"),
+    "no call": (record(5, "0|1", "x"), "S2's GT 'x' is no call"),
+    "triploid": (record(5, "0/0/1", "0|1"), "S1's GT '0/0/1' has 3 alleles"),
     "second header": (head().splitlines(keepends=True)[-1], "a header line stands among the records"),
-    "quality": (record(5).replace("\t.\tPASS", "\thigh\tPASS"), "QUAL high is not a number"),
+    "quality": (record(5).replace("\t.\tPASS", "\thigh\tPASS"), "QUAL 'high' is not a number"),
 }
 
 
@@ -727,7 +756,7 @@ def test_two_clinvar_files(lake: Lake) -> None:
 # Surroundings
 
 CONFINED = """
-import json, os, shutil, subprocess, sys
+import json, shutil, subprocess, sys, time
 from pathlib import Path
 import vcf_to_parquet, clinvar_to_parquet
 from genomicslake.errors import LakeError
@@ -741,6 +770,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={plan['size']}", "none", la
 run = {"vcf": vcf_to_parquet.vcf_to_parquet, "clinvar": clinvar_to_parquet.clinvar_to_parquet}[plan["which"]]
 told = []
 for free in plan["free"]:
+    time.sleep(1)  # the tasks beside the one that failed end a moment after their job
     for path in lake.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     run(["--input_path", plan["old"], "--output_path", f"{lake}/table"])
@@ -1253,7 +1283,7 @@ def test_setup_local_with_a_bad_record(checkout: Path, lake: Lake) -> None:
     bad = head() + records(3) + record(5, alternate="]/italic[bold]!")
     vcf, text = lake.given("new.vcf", bad), lake.given("new.txt", NEW_CLINVAR)
     ran = setup_sh(checkout, "local", "--vcf", vcf, "--clinvar", text)
-    assert_told(ran, f"{vcf}: 1 of 4 records", "line 8: ALT ]/italic[bold]! is no allele", "--on_error reject")
+    assert_told(ran, f"{vcf}: 1 of 4 records", "line 8: ALT ']/italic[bold]!' is no allele", "--on_error reject")
 
 
 def test_setup_local_with_samples_that_match_none(checkout: Path, lake: Lake) -> None:

@@ -233,8 +233,7 @@ def test_a_broken_block_behind_the_first_of_a_part_is_told() -> None:
         with written(bytes(broken)) as source:
             parts = parts_at(source, [first])
             with pytest.raises(LakeError, match="corrupt"):
-                read = [chunk for part in parts for chunk in lines.chunks(part)]
-                pytest.fail(f"nothing told, {len(b''.join(read))} of {len(TEXT)} bytes read")
+                [list(lines.chunks(part)) for part in parts]
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -194,7 +194,10 @@ def _load(load: dict[str, Any]) -> str:
         ("reference genome", load.get("reference_genome")),
         ("coordinates", load.get("coordinate_base")),
         ("release date", load.get("release_date")),
-        ("options", ", ".join(f"{name}={value}" for name, value in (load.get("options") or {}).items())),
+        (
+            "options",
+            ", ".join(f"{name}={value}" for name, value in (load.get("options") or {}).items() if value is not None),
+        ),
         ("Hail", load.get("hail_version")),
         ("Spark", load.get("spark_version")),
         ("code commit", load.get("code_commit")),

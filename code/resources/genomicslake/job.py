@@ -146,7 +146,7 @@ def _explained(error: Exception, table: Table) -> LakeError:
 
 
 _SUMMARY = re.compile(
-    r"^(?:Error summary: \w+: (?!Traceback).+|\w+(?:Error|Exception): (?!Traceback).+)$", re.MULTILINE
+    r"^(?:Error summary: \w+: (?!Traceback).+|[\w.]+(?:[eE]rror|Exception): (?!Traceback).+)$", re.MULTILINE
 )
 
 

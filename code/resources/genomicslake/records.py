@@ -39,35 +39,37 @@ class Problem:
 
 
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_32_BITS = rb"1[0-9]{9}|20[0-9]{8}|21[0-3][0-9]{7}|214[0-6][0-9]{6}|2147[0-3][0-9]{5}|21474[0-7][0-9]{4}"
 _VALUE = {
-    "Integer": rb"(?:-?(?:[0-9]{1,9}|1[0-9]{9}|20[0-9]{8}|21[0-3][0-9]{7}|214[0-6][0-9]{6})|\.)",
+    "Integer": rb"(?:-?(?:[0-9]{1,9}|" + _32_BITS + rb"|214748[0-2][0-9]{3}|2147483[0-5][0-9]{2}|21474836[0-3][0-9])"
+    rb"|214748364[0-7]|-2147483640|\.)",  # what the VCF specification, section 1.3, allows
     "Float": rb"(?:" + _NUMBER + rb"|[-+]?(?i:nan|inf|infinity)|\.)",
-    "Character": rb"[^,:;\t]",
+    "Character": rb"[^,:\t]",
 }
 _SYMBOLIC = re.compile(rb"<[^<>\s,]+>")
 _BREAKEND = re.compile(rb"[A-Za-z.]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z.]*|\.[A-Za-z]+|[A-Za-z]+\.")
 _BASES = re.compile(BASES.pattern.encode(), re.IGNORECASE)
 _QUALITY = re.compile(_NUMBER)
 _HALF_MISSING = re.compile(rb"\t(?:\.[/|][0-9]|[0-9]+[/|]\.)")
+_NOTHING = re.compile(b"(?!)")  # matches nothing
 _UNSPECIFIED = {allele.encode() for allele in UNSPECIFIED}
 
 
 @lru_cache(maxsize=4096)
-def _values(declared: Field, alternates: int) -> bytes:
-    """The pattern of the values that a header line allows, `.` for missing included."""
-    if declared.type not in _VALUE:
-        return rb"[^:;\t]*"
-    value = _VALUE[declared.type]
+def _values(declared: Field, alternates: int, ends: bytes = rb":\t") -> bytes:
+    """The pattern of the values that a header line allows, `.` for missing included; text stops at one of `ends`."""
     if declared.is_scalar:
-        return value
-    more = {"A": alternates - 1, "R": alternates}.get(declared.number)
-    listed = rb"(?:%b(?:,%b)%b)" % (value, value, b"*" if more is None else b"{%d}" % more)
-    return rb"(?:%b|\.)" % listed
+        return _VALUE.get(declared.type, b"[^%b]*" % ends)
+    value = _VALUE.get(declared.type, b"[^,%b]*" % ends)
+    alleles = alternates + 1
+    counts = {"A": [alternates], "R": [alleles], "G": [alleles * (alleles + 1) // 2, alleles]}.get(declared.number)
+    more = [b"{%d}" % (count - 1) for count in counts] if counts and alternates else [b"*"]  # no alternate, no row
+    return b"(?:%b|\\.)" % b"|".join(b"%b(?:,%b)%b" % (value, value, times) for times in more)
 
 
 @lru_cache(maxsize=4096)
 def _info(declared: Field, alternates: int) -> re.Pattern[bytes]:
-    return re.compile(_values(declared, alternates))
+    return re.compile(_values(declared, alternates, rb"\t"))
 
 
 @lru_cache(maxsize=512)
@@ -157,6 +159,8 @@ class RecordCheck:
         seen: set[bytes] = set()
         for entry in info.split(b";"):
             name, equals, value = entry.partition(b"=")
+            if not entry:  # an empty INFO, or a semicolon too many
+                continue
             if name in seen:
                 return Problem(Reason.INFO, f"INFO has {_text(name)} twice")
             seen.add(name)
@@ -177,14 +181,14 @@ class RecordCheck:
         cell, every = self._cells[keys, alternates]
         if not every.fullmatch(cells):
             return self._explain(keys, cells, cell, alternates)
-        if b"." in cells and keys[:2] == b"GT" and _HALF_MISSING.search(b"\t" + cells):
+        if b"." in cells and keys.split(b":")[0] == b"GT" and _HALF_MISSING.search(b"\t" + cells):
             self.half_missing += 1
         return None
 
     def _patterns(self, keys: bytes, alternates: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         """The patterns of one cell and of all cells of a line."""
-        if b":GT:" in keys + b":":
-            return re.compile(b"(?!)"), re.compile(b"(?!)")  # matches nothing
+        if _misplaced(keys):
+            return _NOTHING, _NOTHING
         values = [self._pattern(key.decode("utf-8", "replace"), alternates) for key in keys.split(b":")]
         cell = values[-1]
         for value in reversed(values[:-1]):  # trailing values may be dropped
@@ -206,8 +210,8 @@ class RecordCheck:
         return _values(declared, alternates)
 
     def _explain(self, keys: bytes, cells: bytes, cell: re.Pattern[bytes], alternates: int) -> Problem:
-        if b":GT:" in keys + b":":
-            return Problem(Reason.FORMAT, f"GT is not the first field of FORMAT {_text(keys)}")
+        if misplaced := _misplaced(keys):
+            return Problem(Reason.FORMAT, f"{misplaced} FORMAT {_text(keys)}")
         for sample, text in zip(self.header.samples, cells.split(b"\t"), strict=True):
             if cell.fullmatch(text):
                 continue
@@ -229,6 +233,14 @@ class RecordCheck:
                     f"sample {sample}'s {name} {_text(value)} is not {_described(self.header.format[name])}",
                 )
         return Problem(Reason.FORMAT, "the samples' values do not fit FORMAT")
+
+
+def _misplaced(keys: bytes) -> str:
+    """What is wrong with the order of FORMAT's fields, if anything."""
+    names = keys.split(b":")
+    if b"GT" in names[1:]:
+        return "GT is not the first field of"
+    return "a field stands twice in" if len(set(names)) < len(names) else ""
 
 
 def _call_problem(value: bytes, alternates: int) -> str:

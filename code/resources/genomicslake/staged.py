@@ -33,7 +33,7 @@ def declared(header: Header, scan: Scan) -> Header:
     if "END" in info:
         info["END"] = Field("END", "1", "Integer")
     formats = {name: Field(name, "1", "String") for name in sorted(scan.undeclared_format)}
-    return replace(header, info=info, format={"GT": Field("GT", "1", "String")} | header.format | formats)
+    return replace(header, info=info, format=header.format | formats | {"GT": Field("GT", "1", "String")})
 
 
 def readable(
@@ -48,7 +48,7 @@ def readable(
     every_field = check[1]
     header = declared(header, found)
     if not every_field:  # all that the layout by_sample looks at
-        header = replace(header, info={"END": Field("END", "1", "Integer")}, format={"GT": header.format["GT"]})
+        header = replace(header, info={"END": Field("END", "1", "String")}, format={"GT": header.format["GT"]})
     copied = bool(found.problems or found.half_missing)
     if copied:
         header = replace(header, format=header.format | {TEXT_OF_CALL: Field(TEXT_OF_CALL, "1", "String")})
@@ -75,19 +75,22 @@ def _rewritten(
     contigs, every_field = dict(check[0]), check[1]
     tasks = list(enumerate(zip(found.parts, found.first_lines, strict=True)))
 
-    def task(numbered_part: tuple[int, tuple[Part, int]]) -> str:
+    def task(numbered_part: tuple[int, tuple[Part, int]]) -> str | None:
         number, (part, first_line) = numbered_part
         path = f"{folder}/part-{number:05d}.vcf"
         rejects_path = f"{folder}/rejects-{number:05d}.parquet"
-        rewrite_part(part, first_line, RecordCheck(header, contigs, every_field), path, rejects_path)
-        return path
+        check = RecordCheck(header, contigs, every_field)
+        return path if rewrite_part(part, first_line, check, path, rejects_path) else None
 
-    return list(context.parallelize(tasks, len(tasks)).map(task).collect())
+    return [path for path in context.parallelize(tasks, len(tasks)).map(task).collect() if path]
 
 
-def rewrite_part(part: Part, first_line: int, check: RecordCheck, path: str, rejects_path: str) -> None:
-    """Write the sound records of a part to `path`, the others to the Parquet file `rejects_path` (if any)."""
-    rejected: list[Rejected] = []
+def rewrite_part(part: Part, first_line: int, check: RecordCheck, path: str, rejects_path: str) -> int:
+    """Write the sound records of a part to `path`, the others to the Parquet file `rejects_path` (if any).
+
+    Returns the number of sound records.
+    """
+    sound, rejected = 0, list[Rejected]()
     system, inside = filesystem(path)
     with system.open_output_stream(inside) as file:
         for number, line in numbered(part):
@@ -97,13 +100,15 @@ def rewrite_part(part: Part, first_line: int, check: RecordCheck, path: str, rej
                 rejected.append(Rejected(first_line + number, problem, line))
             else:
                 file.write(_with_known_alleles(line) + b"\n")
+                sound += 1
     rejects.write(rejects_path, part.path, rejected)
+    return sound
 
 
 def _with_known_alleles(line: bytes) -> bytes:
     """The record with each half-missing call as the allele that is known, its text in TEXT_OF_CALL."""
     *head, keys, cells = line.split(b"\t", 9)
-    if not keys.startswith(b"GT") or not any(half in cells for half in (b"./", b".|", b"/.", b"|.")):
+    if keys.split(b":")[0] != b"GT" or not any(half in cells for half in (b"./", b".|", b"/.", b"|.")):
         return line
     width = keys.count(b":") + 1
     changed = []

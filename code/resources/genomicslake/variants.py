@@ -12,7 +12,7 @@ from genomicslake import names, references
 from genomicslake.alleles import BASES, UNSPECIFIED
 from genomicslake.header import Field, Header
 
-TEXT_OF_CALL = "LAKE_GT"  # the FORMAT field that keeps the text of a half-missing call (see staged.py)
+TEXT_OF_CALL = "GENOMICSLAKE_TEXT_OF_GT"  # the FORMAT field that keeps the text of a half-missing call (see staged.py)
 PER_ALLELE = ("A", "R", "G")
 
 Expression = Any  # Hail's expressions have no types that mypy could use
@@ -43,8 +43,10 @@ def header_lines(header: Header) -> str:
     lines = ["##fileformat=VCFv4.2"]
     for kind, fields in (("INFO", header.info), ("FORMAT", header.format)):
         for declared in fields.values():
-            number = flag.get(declared.type, declared.number)
-            lines.append(f'##{kind}=<ID={declared.id},Number={number},Type={declared.type},Description="">')
+            number, type_ = flag.get(declared.type, declared.number), declared.type
+            if kind == "FORMAT" and _is_split_here(declared):
+                number, type_ = "1", "String"
+            lines.append(f'##{kind}=<ID={declared.id},Number={number},Type={type_},Description="">')
     lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *header.samples]))
     return "\n".join(lines) + "\n"
 
@@ -168,7 +170,8 @@ def _allele(table: Expression, i: Expression) -> dict[str, Expression]:
     reference = hl.if_else(is_bases, least.alleles[0], reference)
     end = start + hl.len(reference)
     if "END" in table.info:
-        declared = hl.int64(table.info.END)
+        is_text = table.info.END.dtype == hl.tstr
+        declared = hl.parse_int64(table.info.END) if is_text else hl.int64(table.info.END)
         is_symbolic = alternate.startswith("<") & hl.is_defined(declared) & (declared > start)
         end = hl.if_else(is_symbolic, declared, end)
     return {
@@ -219,7 +222,7 @@ def _call(
         text = hl.or_else(entry[TEXT_OF_CALL], text)
         phased = hl.if_else(hl.is_defined(entry[TEXT_OF_CALL]), text.contains("|"), phased)
     values = {
-        column: text if name == "GT" else _of_allele(entry[name], declared[name], i, alleles)
+        column: text if name == "GT" else _of_allele(_format(entry, declared[name]), declared[name], i, alleles)
         for name, column in columns.items()
     }
     return {
@@ -233,18 +236,39 @@ def _call(
 
 def _whole(entry: Expression, declared: Field | None) -> Expression:
     """A scalar number as int, rounded; missing where the file has no such field."""
-    if declared is None or not declared.is_scalar or declared.type not in ("Integer", "Float"):
+    if declared is None or not declared.is_scalar:
         return hl.missing(hl.tint32)
     value = entry[declared.id]
-    return value if declared.type == "Integer" else hl.int32(hl.floor(value + 0.5))
+    if declared.type == "Integer":
+        return value
+    number = value if declared.type == "Float" else hl.parse_float64(value)
+    return hl.or_missing(hl.is_finite(number), hl.int32(hl.floor(number + 0.5)))
 
 
 def _depths(entry: Expression, declared: Field | None, i: Expression, alleles: Expression) -> Expression:
     """AD of the reference and of alternate `i`, where AD has a value for each allele."""
-    if declared is None or declared.is_scalar or declared.type != "Integer":
+    if declared is None or (declared.is_scalar and declared.type != "String"):
         return hl.missing(hl.tarray(hl.tint32))
-    depths = entry[declared.id]
+    depths = _format(entry, declared)
+    if declared.type != "Integer":
+        depths = (depths.split(",") if declared.is_scalar else hl.map(hl.str, depths)).map(hl.parse_int32)
     return hl.or_missing(hl.len(depths) == alleles, [depths[0], depths[i]])
+
+
+def _is_split_here(declared: Field) -> bool:
+    """Whether a FORMAT field's list is split by us: Hail's reader of such lists returns stale memory for a missing
+    text in it, and knows neither nan nor inf.
+    """
+    return not declared.is_scalar and declared.type != "Integer"
+
+
+def _format(entry: Expression, declared: Field) -> Expression:
+    """The value of a FORMAT field, by its header's type."""
+    value = entry[declared.id]
+    if not _is_split_here(declared):
+        return value
+    texts = value.split(",").map(lambda text: hl.or_missing(text != ".", text))
+    return texts.map(hl.parse_float64) if declared.type == "Float" else texts
 
 
 def _of_allele(value: Expression, declared: Field, i: Expression, alleles: Expression) -> Expression:

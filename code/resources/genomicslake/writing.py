@@ -1,9 +1,13 @@
 """Spark rows to Parquet files."""
 
+import threading
+
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from genomicslake.errors import LakeError
+
+PATIENCE = 120  # seconds for a count that Spark has, once the rows are written
 
 
 def union(one: DataFrame, other: DataFrame) -> DataFrame:
@@ -20,14 +24,25 @@ def by_sample(frame: DataFrame, path: str) -> int:
     frame, written = _counted(frame)
     columns = ["sampleid", "chromosome", "startposition", "endposition", "referenceallele", "alternateallele"]
     frame.repartition("sampleid").sortWithinPartitions(*columns).write.partitionBy("sampleid").parquet(path)
-    return int(written.get["rows"])
+    return observed(written, "rows")
 
 
 def by_variant(frame: DataFrame, path: str) -> int:
     """Write the rows in the order of their records; the number of rows."""
     frame, written = _counted(frame)
     frame.write.parquet(path)
-    return int(written.get["rows"])
+    return observed(written, "rows")
+
+
+def observed(observation: Observation, name: str) -> int:
+    """What Spark counted while it wrote. Raises LakeError where it is silent: what is not counted is not published."""
+    told: list[int] = []
+    thread = threading.Thread(target=lambda: told.append(int(observation.get[name])), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not told:
+        raise LakeError(f"Spark did not tell how many {name} it wrote", todo="Run the job again.")
+    return told[0]
 
 
 def _counted(frame: DataFrame) -> tuple[DataFrame, Observation]:

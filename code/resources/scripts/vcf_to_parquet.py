@@ -44,7 +44,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     lengths = {genome: hl.get_reference(genome).lengths for genome in references.GENOMES}
     genome = references.choose(headers, lengths, options.reference_genome)
     by_variant = options.layout == "by_variant"
-    loaded: list[variants.Rows] = []
+    loaded: list[tuple[Counts, variants.Rows]] = []
     for number, (count, head) in enumerate(zip(counts, headers, strict=True)):
         if count.source.container == "gzip":
             say(f"warning: {count.source.path} is plain gzip, which can't be split: one task reads it; bgzip it")
@@ -57,14 +57,17 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         folder = f"{table.staging}/source-{number}"
         Path(folder).mkdir()
         vcf = staged.readable(context, count.source, head, found, (check, by_variant), folder)
-        make = variants.by_variant if by_variant else variants.by_sample
-        loaded.append(make(vcf, genome, contigs))
+        if found.records > found.problems:
+            make = variants.by_variant if by_variant else variants.by_sample
+            loaded.append((count, make(vcf, genome, contigs)))
     say(f"writing {table.name} from {sum(count.records for count in counts):,} records")
-    frame = reduce(writing.union, [rows.frame for rows in loaded])
-    write = writing.by_sample if options.layout == "by_sample" else writing.by_variant
-    written = write(frame, table.data)
-    for count, rows in zip(counts, loaded, strict=True):
-        count.loaded = rows.observed.get["records"]
+    written = 0
+    if loaded:
+        frame = reduce(writing.union, [rows.frame for _, rows in loaded])
+        write = writing.by_variant if by_variant else writing.by_sample
+        written = write(frame, table.data)
+    for count, rows in loaded:
+        count.loaded = writing.observed(rows.observed, "records")
     return Result(written, genome, job.COORDINATE_BASE, None, spark.version, counts)
 
 
