@@ -44,7 +44,10 @@ install() {
   if [ ! -x "$venv/bin/python" ]; then
     local python
     python=$(find_python)
-    "$python" -m venv "$venv" || fail "the venv could not be made. Debian has it apart: apt-get install python3.11-venv."
+    if ! "$python" -m venv "$venv"; then
+      rm -rf "$venv"
+      fail "the venv could not be made. Debian has it apart: apt-get install python3.11-venv."
+    fi
   fi
   echo "installing requirements/$1.txt into .venv (the first time about 1 GB, a minute or two) …" >&2
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" ||

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from setup import names
 from setup.errors import SetupError
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         options.run(options)
     except SetupError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -26,8 +27,12 @@ def main(arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./setup.sh", allow_abbrev=False)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    _local(verbs.add_parser("local", help="rehearse on this machine: VCF and ClinVar in, the report out"))
-    _demo(verbs.add_parser("demo", help="only make the demonstration data"))
+    _local(
+        verbs.add_parser(
+            "local", help="rehearse on this machine: VCF and ClinVar in, the report out", allow_abbrev=False
+        )
+    )
+    _demo(verbs.add_parser("demo", help="only make the demonstration data", allow_abbrev=False))
     return parser
 
 

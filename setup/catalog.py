@@ -39,38 +39,32 @@ Rows = list[tuple[Any, ...]]
 
 
 def build(lake: Path) -> dict[str, dict[str, Any]]:
-    """Write lake/catalog.duckdb anew, with a view for every table of the lake; the properties of each table."""
-    path = lake / "catalog.duckdb"
+    """Write lake/catalog.duckdb anew, with a view for every table of the lake; the properties of each table.
+
+    `rejects` and `loads` are about the tables as they stand, not about loads that were replaced.
+    """
     aside = lake / ".catalog.duckdb"
     aside.unlink(missing_ok=True)
-    properties = {load["dataset"]: load for load in loads(lake)}
+    properties = {load["table"]: load for load in loads(lake)}
+    runs = ", ".join(_quoted(load["run_id"]) for load in properties.values())
     with duckdb.connect(str(aside)) as connection:
         connection.execute(f"CREATE SCHEMA {names.DATABASE}")
         for table, load in properties.items():
-            partitioned = table == names.VARIANTS_TABLE
-            files = lake / table / ("*/*.parquet" if partitioned else "*.parquet")
-            _view(connection, table, files, _VARIANTS_COLUMNS if partitioned else {}, partitioned=partitioned)
-            comment = json.dumps(load, default=str).replace("'", "''")
-            connection.execute(f"COMMENT ON VIEW {names.DATABASE}.{table} IS '{comment}'")
-        _view(connection, "rejects", lake / "rejects" / "*.parquet", _REJECTS_COLUMNS)
-        _view(connection, "loads", lake / "loads" / "*.parquet", {})
-    aside.replace(path)
+            partitioned = load["options"].get("layout") == "by_sample"
+            files = f"{table}/*/*.parquet" if partitioned else f"{table}/*.parquet"
+            _view(connection, table, lake, files, _VARIANTS_COLUMNS, partitioned=partitioned)
+            connection.execute(f"COMMENT ON VIEW {names.DATABASE}.{table} IS {_quoted(json.dumps(load))}")
+        _view(connection, "rejects", lake, "rejects/*.parquet", _REJECTS_COLUMNS, f"run_id IN ({runs})")
+        _view(connection, "loads", lake, "loads/*.parquet", {}, f"run_id IN ({runs})")
+    aside.replace(lake / "catalog.duckdb")
     return properties
 
 
 def loads(lake: Path) -> list[dict[str, Any]]:
     """The record of the load that made each table, in the order of the tables' names."""
-    files = lake / "loads" / "*.parquet"
-    if not list(lake.glob("loads/*.parquet")):
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(lake.glob("[a-z]*/_load.json"))]
+    if not found:
         raise SetupError(f"{lake} has no table. Run ./setup.sh local to make one.")
-    with duckdb.connect() as connection:
-        latest = connection.execute(
-            "SELECT * FROM read_parquet(?, union_by_name = true) "
-            "QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY loaded_at DESC) = 1 ORDER BY dataset",
-            [str(files)],
-        )
-        columns = [column[0] for column in latest.description]
-        found = [dict(zip(columns, row, strict=True)) for row in latest.fetchall()]
     return [load | {"table": load["dataset"], "options": json.loads(load["options"])} for load in found]
 
 
@@ -89,17 +83,25 @@ def ask(lake: Path, sql: str, parameters: Sequence[Any] = ()) -> Rows:
 def _view(
     connection: duckdb.DuckDBPyConnection,
     name: str,
-    files: Path,
+    lake: Path,
+    files: str,
     columns: dict[str, str],
+    where: str = "true",
     *,
     partitioned: bool = False,
 ) -> None:
-    """A view of Parquet files, or, where there are none, one of no rows that has the columns."""
-    if any(files.parent.parent.glob("*/*.parquet") if partitioned else files.parent.glob("*.parquet")):
-        quoted = str(files).replace("'", "''")
-        hive = ", hive_partitioning = true, hive_types = {'sampleid': VARCHAR}" if partitioned else ""
-        source = f"SELECT * FROM read_parquet('{quoted}'{hive})"  # noqa: S608 - our own paths
+    """A view of the lake's Parquet files that a glob names, or, where there are none, of no rows with `columns`."""
+    if any(lake.glob(files)):
+        options = ", hive_partitioning = true, hive_types = {'sampleid': VARCHAR}" if partitioned else ""
+        source = (
+            f"SELECT * FROM read_parquet({_quoted(str(lake / files))}, union_by_name = true{options}) WHERE {where}"  # noqa: S608
+        )
     else:
         nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
         source = f"SELECT {nothing} WHERE false"
     connection.execute(f"CREATE VIEW {names.DATABASE}.{name} AS {source}")
+
+
+def _quoted(text: str) -> str:
+    """A text as SQL's literal."""
+    return "'" + text.replace("'", "''") + "'"

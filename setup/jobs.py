@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 from setup import names
 from setup.errors import SetupError
 from setup.progress import Step
@@ -28,7 +30,7 @@ def run(script: str, arguments: Sequence[str], step: Step) -> None:
                 last = _STAMP.sub("", line).strip()
                 step.doing(last)
                 if last.startswith("warning: "):
-                    step.status.console.print(f"[yellow]{last}[/]", soft_wrap=True)
+                    step.status.console.print(f"[yellow]{escape(last)}[/]", soft_wrap=True)
     if process.returncode:
         starts = [number for number, line in enumerate(told) if line.startswith("error: ")]
         raise SetupError("\n".join(told[starts[-1] :] if starts else told[-30:]).removeprefix("error: "))

@@ -31,7 +31,7 @@ class Local:
 
 
 def run(asked: Local, console: Console) -> None:
-    """Convert, catalogue, ask, report. Raises SetupError; tables and report then are as they were."""
+    """Convert, catalogue, ask, report. Raises SetupError; the table of the step that failed is then as it was."""
     is_demo = not asked.vcf
     if is_demo != (asked.clinvar is None):
         raise SetupError("--vcf and --clinvar go together: pass both, or neither for the demonstration data.")
@@ -71,13 +71,13 @@ def run(asked: Local, console: Console) -> None:
             soft_wrap=True,
         )
     report.show(rows, console, f"{facts.samples:,} samples like {facts.samples_pattern!r} ({facts.reference_genome})")
-    console.print(f"\nThe report: {names.REPORT / 'index.html'}", soft_wrap=True)
+    console.print(f"\nThe report: {names.REPORT / 'index.html'}", soft_wrap=True, markup=False)
 
 
 def ask(lake: Path, pattern: str, *, is_demo: bool) -> tuple[list[DrugResponse], Facts]:
     """The drug-response query on a lake, for the samples of a pattern, and where its rows come from."""
     loads = catalog.loads(lake)
-    variants = next(load for load in loads if load["dataset"] == names.VARIANTS_TABLE)
+    variants = next(load for load in loads if load["table"] == names.VARIANTS_TABLE)
     in_files, with_rows = _cohort(lake, variants, pattern)
     if not in_files:
         raise SetupError(f"No sample of the cohort is like {pattern!r}. --samples is a pattern of ids: NA12%, or %.")

@@ -816,7 +816,7 @@ def confined(lake: Lake, which: str, new: bytes, free: Sequence[int], *, read_on
     before = in_a_namespace()
     if not before:
         pytest.skip("neither root nor a user namespace can mount a tmpfs here")
-    plan = {
+    plan: dict[str, Any] = {
         "lake": str(lake.input / "disk"),
         "size": "2m",
         "which": which,
@@ -914,14 +914,14 @@ def test_a_damaged_table_is_made_anew(lake: Lake, which: str) -> None:
 def test_failure_while_the_load_is_recorded_publishes_nothing(
     lake: Lake, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = publish._write
+    write = publish.pq.write_table
 
-    def full(path: Path, table: Any) -> None:
-        if path.parent.name == "loads":
+    def full(table: Any, path: Any, **options: Any) -> None:
+        if Path(path).name == "load.parquet":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        write(path, table)
+        write(table, path, **options)
 
-    monkeypatch.setattr(publish, "_write", full)
+    monkeypatch.setattr(publish.pq, "write_table", full)
     path = lake.given("new", NEW if which == "vcf" else NEW_CLINVAR)
     with refused(lake, "the disk is full", "Nothing was published"):
         lake.convert(which, path)

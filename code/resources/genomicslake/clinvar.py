@@ -7,7 +7,7 @@ in minimal representation, so that they join the variants' tables; NCBI's own st
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from genomicslake import alleles, lines, names, rejects
+from genomicslake import alleles, lines, names
 from genomicslake.errors import LakeError
 from genomicslake.lines import Part
-from genomicslake.records import Problem, Reason
-from genomicslake.rejects import Rejected
+from genomicslake.records import Problem, Reason, is_utf8
+from genomicslake.rejects import SHOWN, Rejected, Writer
 from genomicslake.sources import Source, filesystem
 
 # The 31 columns of 2020 by NCBI's names, and the guide's. What NCBI adds comes behind them, in snake case.
@@ -108,7 +108,7 @@ def parse_columns(path: str, line: str) -> Columns:
         )
     doubled = sorted({name for name in ncbi if ncbi.count(name) > 1})
     if doubled:
-        raise LakeError(f"columns stand twice: {', '.join(doubled)}", where=f"{path}, line 1")
+        raise LakeError(f"columns stand twice: {', '.join(doubled)}", where=f"{path}, line 1", todo="Fetch it again.")
     named: dict[str, str] = {}
     for name in ncbi:
         plain = GUIDE.get(name) or names.snake(name)
@@ -136,21 +136,28 @@ def write_part(part: Part, number: int, columns: Columns, folder: str, rejects_f
     from the part's first).
     """
     found = PartRows()
+    rejected = Writer(f"{rejects_folder}/rejects-{number:05d}.parquet", part.path)
+
+    def reject(bad: Rejected) -> None:
+        rejected.add(bad)
+        if len(found.rejected) < SHOWN:
+            found.rejected.append(bad)
+
     writer = None
     system, inside = filesystem(f"{folder}/part-{number:05d}.parquet")
-    for table in tables(part, columns, found):
+    for table in tables(part, columns, found, reject):
         if len(table) or (writer is None and number == 0):  # a table without rows has its columns all the same
             writer = writer or pq.ParquetWriter(inside, columns.schema, filesystem=system, compression="zstd")
             writer.write_table(table)
     if writer:
         writer.close()
-    rejects.write(f"{rejects_folder}/rejects-{number:05d}.parquet", part.path, found.rejected)
-    found.problems, found.rejected = len(found.rejected), found.rejected[: rejects.SHOWN]
+    rejected.close()
+    found.problems = rejected.count
     return found
 
 
-def tables(part: Part, columns: Columns, found: PartRows) -> Iterator[Any]:
-    """The rows of a part as Arrow tables of `columns.schema`; counts and rejected records go to `found`."""
+def tables(part: Part, columns: Columns, found: PartRows, reject: Callable[[Rejected], None]) -> Iterator[Any]:
+    """The rows of a part as Arrow tables of `columns.schema`; counts go to `found`, other records to `reject`."""
     for chunk in lines.chunks(part):
         text = chunk.split(b"\n")
         if text[-1] == b"":
@@ -159,30 +166,33 @@ def tables(part: Part, columns: Columns, found: PartRows) -> Iterator[Any]:
         if part.start == 0 and found.lines == 0:
             numbers = numbers[1:]  # the names of the columns
         found.records += len(numbers)
-        table = _table([text[number].rstrip(b"\r") for number in numbers], numbers, columns, found)
+        table = _table([text[number].rstrip(b"\r") for number in numbers], numbers, columns, found, reject)
         found.lines += len(text)
         found.rows += len(table)
         yield table
 
 
-def _table(records: list[bytes], numbers: list[int], columns: Columns, found: PartRows) -> Any:
+def _table(
+    records: list[bytes], numbers: list[int], columns: Columns, found: PartRows, reject: Callable[[Rejected], None]
+) -> Any:
     """Records to a table; `numbers` are their lines in the chunk, from 0."""
     width = len(columns.ncbi)
 
-    def reject(number: int, problem: Problem) -> None:
-        found.rejected.append(Rejected(found.lines + numbers[number] + 1, problem, records[number]))
-
-    whole = []
+    problems: dict[int, Problem] = {}
     for number, record in enumerate(records):
         tabs = record.count(b"\t")
-        if tabs + 1 == width:
-            whole.append(number)
-        else:
-            reject(number, Problem(Reason.COLUMNS, f"{tabs + 1} columns, the first line has {width}"))
+        if tabs + 1 != width:
+            problems[number] = Problem(Reason.COLUMNS, f"{tabs + 1} columns, the first line has {width}")
+        elif b"\r" in record:
+            problems[number] = Problem(Reason.COLUMNS, "a carriage return stands inside the record")
+        elif not record.isascii() and not is_utf8(record):
+            problems[number] = Problem(Reason.ENCODING, "the record is not UTF-8")
+    whole = [number for number in range(len(records)) if number not in problems]
     raw = _split([records[number] for number in whole], columns)
     table, bad = _typed(raw, columns)
-    for row, problem in sorted(bad.items()):
-        reject(whole[row], problem)
+    problems |= {whole[row]: problem for row, problem in bad.items()}
+    for number, problem in sorted(problems.items()):
+        reject(Rejected(found.lines + numbers[number] + 1, problem, records[number]))
     if bad:
         table = table.filter(pa.array([row not in bad for row in range(len(table))]))
     return table
@@ -193,7 +203,7 @@ def _split(records: list[bytes], columns: Columns) -> Any:
     column_names = [columns.named[name] for name in columns.ncbi]
     if not records:
         return pa.table({name: pa.array([], pa.string()) for name in column_names})
-    text = b"\n".join(records).decode("utf-8", "replace").encode() + b"\n"
+    text = b"\n".join(records) + b"\n"
     return csv.read_csv(
         io.BytesIO(text),
         read_options=csv.ReadOptions(column_names=column_names, use_threads=False, block_size=len(text) + 1),

@@ -5,7 +5,8 @@ class LakeError(Exception):
     """Input, options or surroundings that a job can't go on with; its text is for the person who runs it."""
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
-        super().__init__(" ".join(part for part in (f"{where}:" if where else "", f"{what}.", todo) if part))
+        end, gap = ("", "\n") if "\n" in what else (".", " ")
+        super().__init__((f"{where}: " if where else "") + what + end + (gap + todo if todo else ""))
 
     @classmethod
     def told(cls, text: str) -> "LakeError":

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import re
 import sys
@@ -75,21 +76,36 @@ def run(
     """Find the input, convert it, check the count of records and rows, publish. Raises LakeError; the table
     then is as it was.
     """
+    table = Table(options.output_path)
+    try:
+        with table.locked():
+            _run(options, endings, convert, table)
+    except LakeError:
+        raise
+    except Exception as error:  # Spark, Hail, Arrow and the disk raise what they like; the message says where
+        raise _explained(error, table) from error
+
+
+def _run(
+    options: argparse.Namespace,
+    endings: Sequence[str],
+    convert: Callable[[argparse.Namespace, list[Counts], Table], Result],
+    table: Table,
+) -> None:
     found = sources.find(options.input_path, endings)
     say(f"checking {len(found)} file(s), {sum(source.size for source in found):,} bytes")
     counts = [Counts(source, sources.sha256(source.path)) for source in found]
-    table = Table(options.output_path)
-    identity = _identity(options, counts)
-    current = table.current()
-    if current and current["identity"] == identity:
-        say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
-        return
+    _refuse_copies(counts)
+    identity = _identity(options, counts, convert)
     table.prepare()
     try:
-        result = _converted(options, counts, table, convert)
+        current = table.current()
+        if current and current["identity"] == identity:
+            say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
+            return
+        result = convert(options, counts, table)
+        _check(result, table)
         table.publish(_load(options, table, identity, result))
-    except OSError as error:
-        raise _explained(error, table) from error
     finally:
         table.discard()
     for count in result.counts:
@@ -97,25 +113,28 @@ def run(
     say(f"{table.name}: {result.rows:,} rows")
 
 
+def _refuse_copies(counts: list[Counts]) -> None:
+    seen: dict[str, str] = {}
+    for count in counts:
+        if count.sha256 in seen:
+            raise LakeError(
+                f"this is the same file as {seen[count.sha256]}", where=count.source.path, todo="Pass it once."
+            )
+        seen[count.sha256] = count.source.path
+
+
 def refuse(options: argparse.Namespace, count: Counts, rejected: list[Rejected]) -> None:
     """Raise LakeError if records can't be loaded and the options are strict; `rejected` are the first of them."""
     if count.rejected and options.on_error == "fail":
         raise LakeError(
-            f"{count.rejected:,} of {count.records:,} records can't be loaded:\n{rejects.shown(rejected)}\n",
+            f"{count.rejected:,} of {count.records:,} records can't be loaded:\n{rejects.shown(rejected)}",
             where=count.source.path,
             todo="Mend the file, or pass --on_error reject to load the rest and write these to the table rejects.",
         )
 
 
-def _converted(
-    options: argparse.Namespace, counts: list[Counts], table: Table, convert: Callable[..., Result]
-) -> Result:
-    try:
-        result = convert(options, counts, table)
-    except LakeError:
-        raise
-    except Exception as error:  # Spark and Hail raise what they like; the message has to say where
-        raise _explained(error, table) from error
+def _check(result: Result, table: Table) -> None:
+    """Raise LakeError unless every record is loaded or rejected, and every row that was made is in a file."""
     for count in result.counts:
         if count.records != count.loaded + count.rejected:
             raise LakeError(
@@ -127,22 +146,23 @@ def _converted(
     if written != result.rows:
         raise LakeError(
             f"{written} rows were written, {result.rows} were made",
-            where=table.path,
+            where=str(table.path),
             todo="Nothing was published. Run the job again.",
         )
-    return result
 
 
 def _explained(error: Exception, table: Table) -> LakeError:
     """What a failure of Spark, Hail or the disk means, from the text that they leave."""
     text = str(error)
-    nothing = "Nothing was published."
+    nothing = "The table was published before that." if table.is_published else "Nothing was published."
     if "No space left on device" in text:
-        return LakeError("the disk is full", where=table.parent, todo=f"{nothing} Make room and run the job again.")
+        return LakeError(
+            "the disk is full", where=str(table.parent), todo=f"{nothing} Make room and run the job again."
+        )
     if told := re.search(r"^genomicslake\.errors\.LakeError: (.+)$", text, re.MULTILINE):
         return LakeError.told(told[1])
     what = _SUMMARY.findall(text) or text.splitlines()[:1] or [repr(error)]
-    return LakeError(f"the conversion failed ({what[-1].strip()})", where=table.path, todo=nothing)
+    return LakeError(f"the conversion failed ({what[-1].strip()})", where=str(table.path), todo=nothing)
 
 
 _SUMMARY = re.compile(
@@ -150,16 +170,16 @@ _SUMMARY = re.compile(
 )
 
 
-def _identity(options: argparse.Namespace, counts: list[Counts]) -> str:
+def _identity(options: argparse.Namespace, counts: list[Counts], convert: Callable[..., Result]) -> str:
     """The SHA-256 of all that decides what the table will be: input, options, code."""
-    code = hashlib.sha256()
+    code = hashlib.sha256(inspect.getsource(inspect.getmodule(convert) or convert).encode())
     for path in sorted(Path(genomicslake.__file__).parent.glob("*.py")):
         code.update(path.read_bytes())
     decisive = {
         "sources": sorted(count.sha256 for count in counts),
         "options": _options(options),
-        "code": code.hexdigest() if code.digest() != hashlib.sha256().digest() else genomicslake.__version__,
-        "hail": importlib.metadata.version("hail"),
+        "code": [genomicslake.__version__, code.hexdigest()],
+        "versions": {name: importlib.metadata.version(name) for name in ("hail", "pyspark", "pyarrow")},
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

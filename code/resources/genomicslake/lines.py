@@ -14,6 +14,7 @@ from typing import Any
 from genomicslake.errors import LakeError
 from genomicslake.sources import GZIP_MAGIC, Container, Source, filesystem
 
+AGAIN = "Fetch the file again."
 CHUNK = 4 << 20  # bytes of text handed on at a time
 READ = 1 << 20  # bytes read from the file at a time
 SMALLEST_PART = 256 << 10
@@ -97,9 +98,9 @@ def _gzip(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
             yield stream.decompress(data), False
             data = stream.unused_data
     except zlib.error as error:
-        raise LakeError(f"the gzip data are corrupt ({error})", where=part.path, todo="Fetch it again.") from error
+        raise LakeError(f"the gzip data are corrupt ({error})", where=part.path, todo=AGAIN) from error
     if not stream.eof:
-        raise LakeError("the gzip file is truncated", where=part.path, todo="Fetch it again.")
+        raise LakeError("the gzip file is truncated", where=part.path, todo=AGAIN)
 
 
 def _bgzf(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
@@ -116,7 +117,7 @@ def _bgzf(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
 
 
 def _first_block(file: Any, part: Part) -> int:
-    """Where the first block at or behind the part's start begins: a header, and another (or the end) behind it."""
+    """Where the first block at or behind the part's start begins: a header whose data are those of its CRC-32."""
     if part.start == 0:
         return 0
     file.seek(part.start)
@@ -126,9 +127,15 @@ def _first_block(file: Any, part: Part) -> int:
         length = _block_length(window[at : at + 64])
         if not length or at > MAX_BLOCK:
             continue
-        following = window[at + length : at + length + 64]
-        if _block_length(following) or part.start + at + length == part.size:
-            return part.start + at
+        try:
+            zlib.decompress(window[at : at + length], wbits=31)
+        except zlib.error:
+            continue
+        return part.start + at
+    if len(window) > MAX_BLOCK:
+        raise LakeError(
+            f"no BGZF block begins within {MAX_BLOCK} bytes of byte {part.start}", where=part.path, todo=AGAIN
+        )
     return part.size
 
 
@@ -148,13 +155,12 @@ def _block_length(head: bytes) -> int:
 def _inflate(block: bytes, path: str, at: int) -> tuple[int, bytes]:
     """The length of the block at byte `at`, and its text, checked against the block's CRC-32."""
     length = _block_length(block[:MAX_BLOCK])
-    todo = "Fetch the file again."
     if not length or length > len(block):
-        raise LakeError(f"the BGZF block at byte {at} is truncated or corrupt", where=path, todo=todo)
+        raise LakeError(f"the BGZF block at byte {at} is truncated or corrupt", where=path, todo=AGAIN)
     try:
         text = zlib.decompress(block[:length], wbits=31)
     except zlib.error as error:
-        raise LakeError(f"the BGZF block at byte {at} is corrupt ({error})", where=path, todo=todo) from error
+        raise LakeError(f"the BGZF block at byte {at} is corrupt ({error})", where=path, todo=AGAIN) from error
     return length, text
 
 

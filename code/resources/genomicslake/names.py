@@ -1,7 +1,9 @@
 """Column names that Athena, crawlers and people can read."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from genomicslake.header import TEXT_OF_CALL, Header, merged
 
 
 def columns(prefix: str, fields: Iterable[str]) -> dict[str, str]:
@@ -21,6 +23,15 @@ def columns(prefix: str, fields: Iterable[str]) -> dict[str, str]:
         named[field] = name
         taken.add(name)
     return named
+
+
+def of_headers(headers: Sequence[Header]) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns of all INFO and of all FORMAT fields of some headers. Raises LakeError where headers disagree."""
+    paths = [header.path for header in headers]
+    info = merged("INFO", [header.info for header in headers], paths)
+    formats = merged("FORMAT", [header.format for header in headers], paths)
+    formats.pop(TEXT_OF_CALL, None)
+    return columns("info_", info), columns("format_", formats)
 
 
 def snake(name: str) -> str:

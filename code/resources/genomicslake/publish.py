@@ -1,12 +1,20 @@
 """Tables are written aside, counted, and only then put in the place where readers look.
 
-Beside a table's folder stand `rejects/` and `loads/`, one Parquet file a load that had any, and, only while
-a job runs, `.staging-TABLE/` and `.previous-TABLE/`.
+A table is a folder of Parquet files and `_load.json`, the record of the load that made it. Beside it stand
+`rejects/` and `loads/`, Parquet files of one load each; while a job runs, also `.staging-TABLE/` and
+`.previous-TABLE/`.
 """
 
-import posixpath
+import fcntl
+import hashlib
+import json
+import re
 import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +23,15 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from genomicslake.errors import LakeError
-from genomicslake.sources import filesystem
+from genomicslake.sources import HADOOP_SAFE, filesystem
 
+LOAD = "_load.json"
 LOADS = pa.schema(
     [
         ("dataset", pa.string()),
         ("run_id", pa.string()),
         ("loaded_at", pa.string()),  # ISO 8601, UTC
-        (
-            "identity",
-            pa.string(),
-        ),  # SHA-256 of inputs, options and code: the same identity makes the same table
+        ("identity", pa.string()),  # SHA-256 of inputs, options and code: the same identity makes the same table
         ("rows", pa.int64()),
         ("reference_genome", pa.string()),
         ("coordinate_base", pa.string()),
@@ -54,93 +60,127 @@ LOADS = pa.schema(
     ]
 )
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*")  # what Athena takes as a table's name
+
 
 class Table:
     """A table of the lake: the folder `path`, whose last part is the table's name."""
 
     def __init__(self, path: str) -> None:
-        self.path = path.rstrip("/")
-        self.parent, self.name = posixpath.split(self.path)
-        if "://" in path and not path.startswith("file://"):
+        system, inside = filesystem(path.rstrip("/"))
+        if not isinstance(system, fs.LocalFileSystem):
             raise LakeError(
                 "tables are published to local folders only so far",
                 where=path,
                 todo="Publishing to S3 comes with the stacks; pass a local --output_path.",
             )
-        self.staging = f"{self.parent}/.staging-{self.name}"
-        self.data = f"{self.staging}/data"
-        self._previous = f"{self.parent}/.previous-{self.name}"
+        self.path = Path(inside)
+        self.name = self.path.name
+        if not re.fullmatch(HADOOP_SAFE, inside):
+            raise LakeError(
+                "Spark takes characters of this path for something else",
+                where=path,
+                todo="Use letters, digits, spaces and /_.@+=- in --output_path.",
+            )
+        if not _NAME.fullmatch(self.name):
+            raise LakeError(
+                f"{self.name!r} can't be a table's name", where=path, todo="Use lower-case letters, digits and _."
+            )
+        self.parent = self.path.parent
+        self._aside = self.parent / f".staging-{self.name}"
+        self.staging = self._aside / uuid.uuid4().hex  # its own: tasks of a job that failed may still be writing
+        self.data = self.staging / "data"
+        self.is_published = False
+        self._previous = self.parent / f".previous-{self.name}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other jobs away from the table. Raises LakeError where one is at work on it."""
+        self.parent.mkdir(parents=True, exist_ok=True)
+        own = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
+        with Path(tempfile.gettempdir(), f"genomicslake-{own}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LakeError(
+                    "another job is writing this table", where=str(self.path), todo="Run this one when it is done."
+                ) from error
+            yield
 
     def prepare(self) -> None:
         """Take away what a job that died left behind; the table is as it was before that job."""
-        previous = Path(self._previous)
-        if previous.exists() and not Path(self.path).exists():
-            previous.rename(self.path)
-        shutil.rmtree(previous, ignore_errors=True)
+        if self._previous.exists() and not self.path.exists():
+            self._previous.rename(self.path)
+        shutil.rmtree(self._previous, ignore_errors=True)
         self.discard()
-        Path(self.staging).mkdir(parents=True)
+        if self.path.exists() and not (self.path / LOAD).is_file() and not _is_empty_folder(self.path):
+            raise LakeError(
+                "there is something that is no table of this lake",
+                where=str(self.path),
+                todo="Pass another --output_path, or move it away.",
+            )
+        self.staging.mkdir(parents=True)
 
     def discard(self) -> None:
         """Take away what was written aside."""
-        shutil.rmtree(self.staging, ignore_errors=True)
+        shutil.rmtree(self._aside, ignore_errors=True)
 
     def rows_written(self) -> int:
         """The rows in the Parquet files written aside, by their footers; whatever is not Parquet is removed."""
-        system, inside = filesystem(self.data)
-        listed = system.get_file_info(fs.FileSelector(inside, recursive=True, allow_not_found=True))
-        files = [info.path for info in listed if info.is_file]
-        for path in files:
-            if not path.endswith(".parquet") or posixpath.basename(path).startswith("."):
-                system.delete_file(path)  # checksums that Hadoop writes on local disks
-        return count_rows(system, [path for path in files if path.endswith(".parquet")])
+        self.data.mkdir(exist_ok=True)  # a table may have no rows
+        for path in self.data.rglob("*"):
+            if path.is_file() and (path.suffix != ".parquet" or path.name.startswith(".")):
+                path.unlink()  # checksums that Hadoop writes on local disks
+        return count_rows(self.data)
 
     def publish(self, load: dict[str, Any]) -> None:
-        """Put the table, its rejects and the record of its load in their places."""
-        for part in sorted(Path(self.staging).glob("*/rejects-*.parquet")):
+        """Put the table, its rejects and the record of its load in their places: all is written, then renamed."""
+        (self.data / LOAD).write_text(json.dumps(load, indent=1), encoding="utf-8")
+        moves = self._rejects(load)
+        record = self.staging / "load.parquet"
+        pq.write_table(pa.Table.from_pylist([load], LOADS), record)
+        moves.append((record, self.parent / "loads" / f"{self.name}-{load['run_id']}.parquet"))
+        for _, to in moves:
+            to.parent.mkdir(exist_ok=True)
+        if self.path.exists():
+            self.path.rename(self._previous)
+        try:
+            self.data.rename(self.path)
+        except OSError:
+            if self._previous.exists():
+                self._previous.rename(self.path)
+            raise
+        self.is_published = True
+        for path, to in moves:
+            path.rename(to)
+        shutil.rmtree(self._previous, ignore_errors=True)
+
+    def _rejects(self, load: dict[str, Any]) -> list[tuple[Path, Path]]:
+        """Complete the rejected records written aside; where they stand, and where they go."""
+        moves = []
+        for number, part in enumerate(sorted(self.staging.glob("*/rejects-*.parquet"))):
             rejects = pq.read_table(part)
             for name in ("dataset", "run_id"):
                 index = rejects.schema.get_field_index(name)
                 rejects = rejects.set_column(index, name, pa.repeat(load[name], len(rejects)))
-            name = f"{self.name}-{load['run_id']}-{part.parent.name}-{part.stem.removeprefix('rejects-')}.parquet"
-            _write(Path(self.parent, "rejects", name), rejects)
-        if Path(self.path).exists():
-            Path(self.path).rename(self._previous)
-        Path(self.data).mkdir(exist_ok=True)  # a table may have no rows
-        Path(self.data).rename(self.path)
-        shutil.rmtree(self._previous, ignore_errors=True)
-        _write(
-            Path(self.parent, "loads", f"{self.name}-{load['run_id']}.parquet"),
-            pa.Table.from_pylist([load], LOADS),
-        )
+            pq.write_table(rejects, part)
+            moves.append((part, self.parent / "rejects" / f"{self.name}-{load['run_id']}-{number:05d}.parquet"))
+        return moves
 
     def current(self) -> dict[str, Any] | None:
-        """The record of the load that made the table as it stands; None where there is no table, or not that one."""
-        system, inside = filesystem(self.path)
-        if system.get_file_info(inside).type != fs.FileType.Directory:
-            return None
-        loads = [
-            pq.read_table(path).to_pylist()[0] for path in Path(self.parent, "loads").glob(f"{self.name}-*.parquet")
-        ]
-        latest = max(
-            (load for load in loads if load["dataset"] == self.name),
-            key=lambda load: load["loaded_at"],
-            default=None,
-        )
-        if latest is None:
-            return None
-        listed = system.get_file_info(fs.FileSelector(inside, recursive=True))
-        files = [info.path for info in listed if info.is_file]
-        return latest if count_rows(system, files) == latest["rows"] else None
+        """The record of the load that made the table as it stands; None where there is no whole table."""
+        try:
+            load: dict[str, Any] = json.loads((self.path / LOAD).read_text(encoding="utf-8"))
+            return load if count_rows(self.path) == load["rows"] else None
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return None  # none, or damaged: made anew
 
 
-def count_rows(system: Any, files: list[str]) -> int:
-    """The rows of Parquet files, by their footers."""
+def count_rows(folder: Path) -> int:
+    """The rows of a folder's Parquet files, by their footers."""
     with ThreadPoolExecutor(16) as threads:
-        return sum(threads.map(lambda path: pq.read_metadata(path, filesystem=system).num_rows, files))
+        return sum(threads.map(lambda path: int(pq.read_metadata(path).num_rows), folder.rglob("*.parquet")))
 
 
-def _write(path: Path, table: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}")
-    pq.write_table(table, aside)
-    aside.rename(path)
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

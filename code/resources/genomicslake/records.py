@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ALTERNATE = "alternate"  # ALT is nothing that the specification knows, or the same as REF
     QUALITY = "quality"  # QUAL is not a number
     INFO = "info"  # an INFO value that its header line does not allow
+    ENCODING = "encoding"  # bytes that are not UTF-8
     CALL = "call"  # GT is malformed, of more than two alleles, or names an allele that the record lacks
     FORMAT = "format"  # another FORMAT value that its header line does not allow
     HEADER = "header"  # a header line among the records
@@ -39,6 +40,8 @@ class Problem:
 
 
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+HEADER_LINE = Problem(Reason.HEADER, "a header line stands among the records")
+
 _32_BITS = rb"1[0-9]{9}|20[0-9]{8}|21[0-3][0-9]{7}|214[0-6][0-9]{6}|2147[0-3][0-9]{5}|21474[0-7][0-9]{4}"
 _VALUE = {
     "Integer": rb"(?:-?(?:[0-9]{1,9}|" + _32_BITS + rb"|214748[0-2][0-9]{3}|2147483[0-5][0-9]{2}|21474836[0-3][0-9])"
@@ -49,6 +52,7 @@ _VALUE = {
 _SYMBOLIC = re.compile(rb"<[^<>\s,]+>")
 _BREAKEND = re.compile(rb"[A-Za-z.]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z.]*|\.[A-Za-z]+|[A-Za-z]+\.")
 _BASES = re.compile(BASES.pattern.encode(), re.IGNORECASE)
+_KEY = re.compile(rb"[\w.+-]+")
 _QUALITY = re.compile(_NUMBER)
 _HALF_MISSING = re.compile(rb"\t(?:\.[/|][0-9]|[0-9]+[/|]\.)")
 _NOTHING = re.compile(b"(?!)")  # matches nothing
@@ -94,6 +98,7 @@ class RecordCheck:
     undeclared_format: set[str] = field(default_factory=set)
     reference_only: int = 0  # records without an alternate, and a gVCF's blocks
     half_missing: int = 0  # records with a call such as ./1
+    used: set[str] = field(default_factory=set)  # contigs, by their names in the file
 
     def __post_init__(self) -> None:
         """Prepare what every line needs."""
@@ -105,7 +110,11 @@ class RecordCheck:
     def problem(self, line: bytes) -> Problem | None:
         """Why this line (without its line end) can't be loaded; None where it can."""
         if line.startswith(b"#"):
-            return Problem(Reason.HEADER, "a header line stands among the records")
+            return HEADER_LINE
+        if b"\r" in line:
+            return Problem(Reason.COLUMNS, "a carriage return stands inside the record")
+        if not line.isascii() and not is_utf8(line):
+            return Problem(Reason.ENCODING, "the record is not UTF-8")
         found = line.count(b"\t") + 1
         if found > self._columns:  # some callers end their lines with a tab
             line = line.rstrip(b"\t")
@@ -119,7 +128,7 @@ class RecordCheck:
             self._locus(contig, position)
             or self._alleles(reference, alternates)
             or self._quality(quality)
-            or self._infos(info, alternates)
+            or self._infos(contig, info, alternates)
             or self._samples(rest, len(alternates))
         )
 
@@ -127,7 +136,8 @@ class RecordCheck:
         length = self._lengths.get(contig)
         if length is None:
             return Problem(Reason.CONTIG, f"the reference genome has no contig {_text(contig)} of the header's length")
-        if not position.isdigit() or not 1 <= int(position) <= length:
+        self.used.add(contig.decode())
+        if not position.isdigit() or len(position) > 12 or not 1 <= int(position) <= length:
             return Problem(Reason.POSITION, f"POS {_text(position)} is not in 1–{length}")
         return None
 
@@ -151,28 +161,36 @@ class RecordCheck:
             return None
         return Problem(Reason.QUALITY, f"QUAL {_text(quality)} is not a number")
 
-    def _infos(self, info: bytes, alternates: list[bytes]) -> Problem | None:
+    def _infos(self, contig: bytes, info: bytes, alternates: list[bytes]) -> Problem | None:
         if info == b".":
             return None
-        if not self.every_field and not any(allele.startswith(b"<") for allele in alternates):
+        is_symbolic = any(allele.startswith(b"<") for allele in alternates)
+        if not self.every_field and not is_symbolic:
             return None
         seen: set[bytes] = set()
-        for entry in info.split(b";"):
+        for entry in filter(None, info.split(b";")):  # empty ones are semicolons too many
             name, equals, value = entry.partition(b"=")
-            if not entry:  # an empty INFO, or a semicolon too many
-                continue
             if name in seen:
                 return Problem(Reason.INFO, f"INFO has {_text(name)} twice")
             seen.add(name)
-            key = name.decode("utf-8", "replace")
-            if self.every_field and key and key not in self.header.info:
-                self.undeclared_info[key] = self.undeclared_info.get(key, True) and not equals
-            declared = self._end if key == "END" else self.header.info.get(key) if self.every_field else None
-            if declared is None:
-                continue
-            if declared.type != "Flag" and equals and not _info(declared, len(alternates)).fullmatch(value):
-                return Problem(Reason.INFO, f"INFO {_text(entry)} is not {_described(declared)}")
+            declared = self._declared(name, is_flag=not equals)
+            if declared is None and self.every_field and not _KEY.fullmatch(name):
+                return Problem(Reason.INFO, f"INFO's {_text(name)} can't be a field's name")
+            if declared and equals and declared.type != "Flag":
+                if not _info(declared, len(alternates)).fullmatch(value):
+                    return Problem(Reason.INFO, f"INFO {_text(entry)} is not {_described(declared)}")
+                if is_symbolic and name == b"END" and value != b"." and int(value) > self._lengths[contig]:
+                    return Problem(Reason.INFO, f"INFO {_text(entry)} is behind the end of {_text(contig)}")
         return None
+
+    def _declared(self, name: bytes, *, is_flag: bool) -> Field | None:
+        """The INFO field by the header, END by the specification; None for one that is not looked at."""
+        key = name.decode()
+        if self.every_field and key not in self.header.info:
+            self.undeclared_info[key] = self.undeclared_info.get(key, True) and is_flag
+        if key == "END":
+            return self._end
+        return self.header.info.get(key) if self.every_field else None
 
     def _samples(self, rest: bytes, alternates: int) -> Problem | None:
         keys, _, cells = rest.partition(b"\t")
@@ -240,6 +258,8 @@ def _misplaced(keys: bytes) -> str:
     names = keys.split(b":")
     if b"GT" in names[1:]:
         return "GT is not the first field of"
+    if not all(_KEY.fullmatch(name) for name in names):
+        return "a name that can't be a field's stands in"
     return "a field stands twice in" if len(set(names)) < len(names) else ""
 
 
@@ -254,6 +274,15 @@ def _call_problem(value: bytes, alternates: int) -> str:
 
 def _described(declared: Field) -> str:
     return f"what the header declares: Number={declared.number}, Type={declared.type}"
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(value: bytes) -> str:

@@ -84,5 +84,13 @@ def contigs_of(header: Header, lengths: Lengths) -> dict[str, str]:
     (chrM of UCSC's hg19 is one), and left out.
     """
     return {
-        name: contig for name, contig in aliases(lengths).items() if header.contigs.get(name) in (None, lengths[contig])
+        name: contig
+        for name, contig in aliases(lengths).items()
+        if header.contigs.get(name) == lengths[contig]
+        or (header.contigs.get(name) is None and not _may_be_ucsc(name, contig))
     }
+
+
+def _may_be_ucsc(name: str, contig: str) -> bool:
+    """Whether `chrM` may be UCSC's for hg19, NC_001807: GRCh37's mitochondrion, NC_012920, is called MT."""
+    return contig == "MT" and name.startswith("chr")

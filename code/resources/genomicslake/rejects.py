@@ -13,6 +13,7 @@ from genomicslake.sources import filesystem
 
 RECORD_LENGTH = 65_536  # characters of a record that are kept
 SHOWN = 5  # records that a message shows
+BATCH = 1_000  # records that are held before they are written
 SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
@@ -39,21 +40,43 @@ class Rejected:
         return replace(self, line=self.line + lines)
 
 
-def write(path: str, source: str, rejected: list[Rejected]) -> None:
-    """Write rejected records, if any, to a Parquet file."""
-    rows: list[dict[str, Any]] = [
-        {
-            "source": source,
-            "line": bad.line,
-            "reason": str(bad.problem.reason),
-            "detail": bad.problem.detail,
-            "record": bad.record.decode("utf-8", "backslashreplace")[:RECORD_LENGTH],
-        }
-        for bad in rejected
-    ]
-    if rows:
-        system, inside = filesystem(path)
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), inside, filesystem=system)
+class Writer:
+    """Writes rejected records, if any, to a Parquet file."""
+
+    def __init__(self, path: str, source: str) -> None:
+        self.count = 0
+        self._path, self._source = path, source
+        self._rows: list[dict[str, Any]] = []
+        self._file: Any = None
+
+    def add(self, bad: Rejected) -> None:
+        """Take a record, cut at RECORD_LENGTH characters."""
+        self.count += 1
+        self._rows.append(
+            {
+                "source": self._source,
+                "line": bad.line,
+                "reason": str(bad.problem.reason),
+                "detail": bad.problem.detail,
+                "record": bad.record[: 4 * RECORD_LENGTH].decode("utf-8", "backslashreplace")[:RECORD_LENGTH],
+            }
+        )
+        if len(self._rows) == BATCH:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is still held."""
+        self._flush()
+        if self._file:
+            self._file.close()
+
+    def _flush(self) -> None:
+        if self._rows and not self._file:
+            system, inside = filesystem(self._path)
+            self._file = pq.ParquetWriter(inside, SCHEMA, filesystem=system)
+        if self._rows:
+            self._file.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+            self._rows = []
 
 
 def move(path: str, lines: int) -> None:

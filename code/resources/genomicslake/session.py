@@ -20,7 +20,8 @@ LOCAL = {
 EVERYWHERE = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    "spark.sql.sources.partitionOverwriteMode": "static",
+    # Spark would drop the count of rows from a plan that turns out to have none
+    "spark.sql.adaptive.optimizer.excludedRules": "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
 }
 
 

@@ -15,6 +15,7 @@ from genomicslake.errors import LakeError
 Container = Literal["plain", "gzip", "bgzf"]
 
 GZIP_MAGIC = b"\x1f\x8b"
+HADOOP_SAFE = r"(\w+://)?[\w/.@+= -]+"  # paths without what Hadoop takes for a glob or a scheme
 BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAMv1, section 4.1.2
 
 
@@ -95,7 +96,7 @@ def sha256(path: str) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     system, inside = filesystem(path)
     digest = hashlib.sha256()
-    with system.open_input_stream(inside) as file:
+    with system.open_input_stream(inside, compression=None) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from genomicslake import rejects
-from genomicslake.header import Field, Header
+from genomicslake.header import TEXT_OF_CALL, Field, Header
 from genomicslake.lines import Part
 from genomicslake.records import RecordCheck
-from genomicslake.rejects import Rejected
+from genomicslake.rejects import Rejected, Writer
 from genomicslake.scan import Scan, numbered
-from genomicslake.sources import Source, filesystem
-from genomicslake.variants import TEXT_OF_CALL, Readable, header_lines
+from genomicslake.sources import HADOOP_SAFE, Source, filesystem
+from genomicslake.variants import Readable, header_lines
 
-_HADOOP_SAFE = re.compile(r"(\w+://)?[\w/.@+=-]+")  # no globs, no colons
+_HADOOP_SAFE = re.compile(HADOOP_SAFE)
 _HALF = re.compile(rb"(?:\.([/|])([0-9]+)|([0-9]+)([/|])\.)$")
 
 
@@ -45,7 +44,7 @@ def readable(
     folder: str,
 ) -> Readable:
     """What Hail is to read instead of `source`; copies and the header go to `folder`."""
-    every_field = check[1]
+    every_field, checked = check[1], header
     header = declared(header, found)
     if not every_field:  # all that the layout by_sample looks at
         header = replace(header, info={"END": Field("END", "1", "String")}, format={"GT": header.format["GT"]})
@@ -55,7 +54,7 @@ def readable(
     header_path = f"{folder}/header.vcf"
     _write(header_path, header_lines(header).encode())
     if copied:
-        return Readable(_rewritten(context, header, found, check, folder), header, header_path)
+        return Readable(_rewritten(context, checked, found, check, folder), header, header_path)
     endings: dict[str, str | tuple[str, ...]] = {"plain": ".vcf", "gzip": ".vcf.gz", "bgzf": (".vcf.gz", ".vcf.bgz")}
     path = source.path
     if not (path.endswith(endings[source.container]) and _HADOOP_SAFE.fullmatch(path)):
@@ -90,18 +89,18 @@ def rewrite_part(part: Part, first_line: int, check: RecordCheck, path: str, rej
 
     Returns the number of sound records.
     """
-    sound, rejected = 0, list[Rejected]()
+    sound, rejected = 0, Writer(rejects_path, part.path)
     system, inside = filesystem(path)
-    with system.open_output_stream(inside) as file:
+    with system.open_output_stream(inside, compression=None) as file:
         for number, line in numbered(part):
             if not line or (line.startswith(b"#") and first_line + number <= check.header.lines):
                 continue
             if problem := check.problem(line):
-                rejected.append(Rejected(first_line + number, problem, line))
+                rejected.add(Rejected(first_line + number, problem, line))
             else:
                 file.write(_with_known_alleles(line) + b"\n")
                 sound += 1
-    rejects.write(rejects_path, part.path, rejected)
+    rejected.close()
     return sound
 
 
@@ -124,13 +123,16 @@ def _with_known_alleles(line: bytes) -> bytes:
 
 def _write(path: str, data: bytes) -> None:
     system, inside = filesystem(path)
-    with system.open_output_stream(inside) as file:
+    with system.open_output_stream(inside, compression=None) as file:
         file.write(data)
 
 
 def _copy(path: str, to: str) -> None:
-    system, inside = filesystem(path)
-    target, target_inside = filesystem(to)
-    with system.open_input_stream(inside) as file, target.open_output_stream(target_inside) as copy:
+    source, inside = filesystem(path)
+    target, to_inside = filesystem(to)
+    with (
+        source.open_input_stream(inside, compression=None) as file,
+        target.open_output_stream(to_inside, compression=None) as copy,
+    ):
         while block := file.read(1 << 20):
             copy.write(block)

@@ -8,11 +8,10 @@ import hail as hl
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from genomicslake import names, references
+from genomicslake import references
 from genomicslake.alleles import BASES, UNSPECIFIED
-from genomicslake.header import Field, Header
+from genomicslake.header import TEXT_OF_CALL, Field, Header
 
-TEXT_OF_CALL = "GENOMICSLAKE_TEXT_OF_GT"  # the FORMAT field that keeps the text of a half-missing call (see staged.py)
 PER_ALLELE = ("A", "R", "G")
 
 Expression = Any  # Hail's expressions have no types that mypy could use
@@ -86,12 +85,17 @@ def by_sample(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
     return _exploded(records, lambda frame: frame.select(*[F.col(name) for name in order]))
 
 
-def by_variant(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
-    """One row per alternate allele and sample, with every INFO and FORMAT field: the table `sample`."""
+def by_variant(
+    vcf: Readable, genome: str, contigs: Mapping[str, str], info: Mapping[str, str], formats: Mapping[str, str]
+) -> Rows:
+    """One row per alternate allele and sample, with every INFO and FORMAT field: the table `sample`.
+
+    `info` and `formats` have the columns' names of the fields, of this file and of others for the same table.
+    """
     mt = matrix(vcf, genome, contigs)
     table = mt.localize_entries("calls", "samples")
-    info = names.columns("info_", vcf.header.info)
-    formats = names.columns("format_", [name for name in vcf.header.format if name != TEXT_OF_CALL])
+    info = {name: info[name] for name in vcf.header.info}
+    formats = {name: formats[name] for name in vcf.header.format if name != TEXT_OF_CALL}
     per_site = {info[name]: table.info[name] for name, f in vcf.header.info.items() if f.number not in PER_ALLELE}
     per_allele = {name: f for name, f in vcf.header.info.items() if f.number in PER_ALLELE}
 
@@ -242,7 +246,7 @@ def _whole(entry: Expression, declared: Field | None) -> Expression:
     if declared.type == "Integer":
         return value
     number = value if declared.type == "Float" else hl.parse_float64(value)
-    return hl.or_missing(hl.is_finite(number), hl.int32(hl.floor(number + 0.5)))
+    return hl.or_missing(hl.abs(number) < 2**31 - 1, hl.int32(hl.floor(number + 0.5)))
 
 
 def _depths(entry: Expression, declared: Field | None, i: Expression, alleles: Expression) -> Expression:

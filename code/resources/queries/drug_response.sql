@@ -50,8 +50,14 @@ GROUP BY
     cohort.genotype1
 ORDER BY
     genotypefrequency DESC,
-    cohort.startposition, -- so that equal frequencies always come in the same order
+    -- equal frequencies always in the same order
+    cohort.chromosome,
+    cohort.startposition,
+    cohort.referenceallele,
     cohort.alternateallele,
+    cohort.genotype0,
     cohort.genotype1,
+    response.rsid,
+    response.clinicalsignificance,
     response.phenotypelist
 LIMIT 50

@@ -22,7 +22,9 @@ def clinvar_to_parquet(arguments: Sequence[str]) -> None:
     """Convert a ClinVar TSV; `arguments` as on the command line, what Glue adds is passed over."""
     options = job.parser("ClinVar's variant_summary.txt to Parquet.")
     options.add_argument("--release_date", help="of the ClinVar release; without it, what the file's name tells")
-    job.run(options.parse_known_args(arguments)[0], ENDINGS, convert)
+    asked = options.parse_known_args(arguments)[0]
+    asked.release_date = asked.release_date or clinvar.release_date(asked.input_path[0])
+    job.run(asked, ENDINGS, convert)
 
 
 def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> Result:
@@ -39,9 +41,9 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     context = spark.sparkContext
     parts = list(enumerate(lines.parts(count.source, 4 * context.defaultParallelism)))
     say(f"writing {table.name}")
-    data, folder = table.data, f"{table.staging}/source-0"
-    Path(data).mkdir()
-    Path(folder).mkdir()
+    data, folder = str(table.data), str(table.staging / "source-0")
+    for made in (data, folder):
+        Path(made).mkdir()
 
     def task(numbered: tuple[int, Part]) -> PartRows:
         return clinvar.write_part(numbered[1], numbered[0], columns, data, folder)
@@ -53,8 +55,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     job.refuse(options, count, [bad.moved(n) for n, part in zip(before, found, strict=True) for bad in part.rejected])
     for number, lines_before in enumerate(before):
         rejects.move(f"{folder}/rejects-{number:05d}.parquet", lines_before)
-    date = options.release_date or clinvar.release_date(count.source.path)
-    return Result(count.loaded, None, COORDINATE_BASE, date, spark.version, counts)
+    return Result(count.loaded, None, COORDINATE_BASE, options.release_date, spark.version, counts)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import header, job, references
+from genomicslake import header, job, names, references
 from genomicslake.job import Counts, Result, say
 from genomicslake.publish import Table
 
@@ -44,7 +44,8 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     lengths = {genome: hl.get_reference(genome).lengths for genome in references.GENOMES}
     genome = references.choose(headers, lengths, options.reference_genome)
     by_variant = options.layout == "by_variant"
-    loaded: list[tuple[Counts, variants.Rows]] = []
+    readable: list[tuple[Counts, variants.Readable, dict[str, str]]] = []
+    loaded_from: dict[tuple[str, str], str] = {}
     for number, (count, head) in enumerate(zip(counts, headers, strict=True)):
         if count.source.container == "gzip":
             say(f"warning: {count.source.path} is plain gzip, which can't be split: one task reads it; bgzip it")
@@ -54,20 +55,25 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         found = scan.scan(context, count.source, head, check, by_variant)
         count.samples, count.records, count.rejected = head.samples, found.records, found.problems
         job.refuse(options, count, found.rejected)
-        folder = f"{table.staging}/source-{number}"
-        Path(folder).mkdir()
-        vcf = staged.readable(context, count.source, head, found, (check, by_variant), folder)
+        if len(counts) > 1:
+            scan.refuse_overlap(head, {contigs[name] for name in found.contigs}, loaded_from)
+        folder = table.staging / f"source-{number}"
+        folder.mkdir()
+        vcf = staged.readable(context, count.source, head, found, (check, by_variant), str(folder))
         if found.records > found.problems:
-            make = variants.by_variant if by_variant else variants.by_sample
-            loaded.append((count, make(vcf, genome, contigs)))
+            readable.append((count, vcf, contigs))
     say(f"writing {table.name} from {sum(count.records for count in counts):,} records")
     written = 0
-    if loaded:
-        frame = reduce(writing.union, [rows.frame for _, rows in loaded])
-        write = writing.by_variant if by_variant else writing.by_sample
-        written = write(frame, table.data)
-    for count, rows in loaded:
-        count.loaded = writing.observed(rows.observed, "records")
+    if readable:
+        if by_variant:
+            info, formats = names.of_headers([vcf.header for _, vcf, _ in readable])
+            loaded = [variants.by_variant(vcf, genome, contigs, info, formats) for _, vcf, contigs in readable]
+        else:
+            loaded = [variants.by_sample(vcf, genome, contigs) for _, vcf, contigs in readable]
+        frame = reduce(writing.union, [rows.frame for rows in loaded])
+        written = (writing.by_variant if by_variant else writing.by_sample)(frame, str(table.data))
+        for (count, _, _), rows in zip(readable, loaded, strict=True):
+            count.loaded = writing.observed(rows.observed, "records")
     return Result(written, genome, job.COORDINATE_BASE, None, spark.version, counts)
 
 
