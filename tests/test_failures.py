@@ -25,7 +25,7 @@ import pytest
 
 import clinvar_to_parquet
 import vcf_to_parquet
-from genomicslake import clinvar, job, lines, publish, scan, session, sources, staged, variants, writing
+from genomicslake import clinvar, job, lines, scan, session, sources, staged, variants, writing
 from genomicslake.errors import LakeError
 from genomicslake.lines import Part
 from genomicslake.publish import Table
@@ -190,7 +190,7 @@ def refused(lake: Lake, *told: str) -> Iterator[None]:
     assert "Traceback" not in message
     for path in (part for part in told if part.startswith("/")):
         message = message.replace(path, "FILE")
-    assert re.search(r"[.)?]\s+[A-Z][^.]* .*[.?)]$", message, re.DOTALL), f"what is there to do? {message}"
+    assert re.search(r"(?:[.)?]\s+|\n)[A-Z][^.]* .*[.?)]$", message, re.DOTALL), f"what is there to do? {message}"
 
 
 # Files that can't be read
@@ -533,7 +533,14 @@ def test_line_ends(
     assert lake.rows("vcf") == made_rows[layout]
 
 
-@pytest.mark.parametrize("folder", ["with space", "[a]{b}", "50%25", "a:b", "ä", "a=b"])
+@pytest.mark.parametrize("folder", ["[a]{b}", "50%25", "a:b"])
+def test_output_folder_that_spark_takes_for_something_else(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(LakeError, match="Spark takes characters of this path for something else"):
+        vcf_to_parquet.vcf_to_parquet(["--input_path", "new.vcf", "--output_path", str(tmp_path / folder / "variants")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["with space", "ä", "a=b"])
 def test_output_folder_of_any_name(tmp_path: Path, made_rows: dict[str, list[dict[str, Any]]], folder: str) -> None:
     (tmp_path / "input").mkdir()
     lake = Lake(tmp_path / folder, tmp_path / "input")
@@ -551,7 +558,7 @@ def test_what_is_written_aside_stands_beside_the_table(
     monkeypatch.chdir(tmp_path)
     table = Table(output)
     assert table.name == "variants"
-    assert Path(table.staging).absolute().parent == (tmp_path / output).parent
+    assert Path(table.staging).absolute().parents[1] == (tmp_path / output).parent
 
 
 def test_relative_output_path(tmp_path: Path) -> None:
@@ -599,9 +606,9 @@ def shared(name: str) -> Path:
 
 def test_real_plain_gzip(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     path = shared("malformed/plain_gzip_named_gz.vcf.gz")
-    lake.convert("vcf", str(path), options=["--on_error", "reject", "--reference_genome", "GRCh37"])
+    lake.convert("vcf", str(path), options=["--layout", "by_variant"])
     assert "can't be split" in capsys.readouterr().out
-    assert lake.rows("vcf")
+    assert len(lake.rows("vcf")) == 1
 
 
 def test_real_malformed_vcf(lake: Lake) -> None:
@@ -914,14 +921,14 @@ def test_a_damaged_table_is_made_anew(lake: Lake, which: str) -> None:
 def test_failure_while_the_load_is_recorded_publishes_nothing(
     lake: Lake, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = publish.pq.write_table
+    write = pq.write_table
 
     def full(table: Any, path: Any, **options: Any) -> None:
         if Path(path).name == "load.parquet":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(table, path, **options)
 
-    monkeypatch.setattr(publish.pq, "write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     path = lake.given("new", NEW if which == "vcf" else NEW_CLINVAR)
     with refused(lake, "the disk is full", "Nothing was published"):
         lake.convert(which, path)

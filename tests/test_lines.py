@@ -247,8 +247,8 @@ def test_a_file_cut_short_is_told(container: str, data: st.DataObject) -> None:
 @settings(patient, max_examples=200)
 @given(start=st.integers(0, len(CONTAINERS["bgzf"]) - 29), length=st.integers(1, 3000))
 def test_a_hole_in_bgzf_is_told(start: int, length: int) -> None:
-    """Bytes missing in the middle, the end-of-file block in its place; a hole of whole blocks can't be seen,
-    one in a block's time stamp takes nothing away.
+    """Bytes missing in the middle, the end-of-file block in its place; a hole of whole blocks can't be seen
+    (nor one as long as that: the blocks' first bytes are the same), one in a block's time stamp takes nothing away.
     """
     whole = CONTAINERS["bgzf"]
     end = min(start + length, len(whole) - len(BGZF_EOF))
@@ -256,7 +256,8 @@ def test_a_hole_in_bgzf_is_told(start: int, length: int) -> None:
     while at < len(whole):
         at += 1 + int.from_bytes(whole[at + 16 : at + 18], "little")
         begins.add(at)
-    assume(start < end and not {start, end} <= begins)
+    assume(start < end)
+    assume(not any(block <= start < block + 18 and block + end - start in begins for block in begins))
     assert read_again(whole[:start] + whole[end:]) in (None, TEXT)
 
 

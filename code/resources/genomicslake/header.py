@@ -15,7 +15,7 @@ TYPES = {"Integer", "Float", "Flag", "Character", "String"}
 MEND = "Fetch the file again, or mend its header (bcftools reheader)."
 TEXT_OF_CALL = "GENOMICSLAKE_TEXT_OF_GT"  # the FORMAT field that keeps the text of a half-missing call (see staged.py)
 
-_NO_NAMES = ("", "null", "__hive_default_partition__")
+_NO_NAMES = ("null", "__hive_default_partition__")
 _STRUCTURED = re.compile(r"##(INFO|FORMAT|contig)=<(.*?)>?\s*$")
 _ATTRIBUTE = re.compile(r'([^=,]+)=("(?:[^"\\]|\\.)*"?|[^,]*),?')
 
@@ -111,6 +111,8 @@ def _samples(line: str, where: str) -> tuple[str, ...]:
     doubled = sorted(name for name, count in Counter(samples).items() if count > 1)
     if doubled:
         raise LakeError(f"samples stand twice in the header: {', '.join(doubled[:5])}", where=where, todo=MEND)
+    if "" in samples:
+        raise LakeError("a sample has no name", where=where, todo=MEND)
     for name in samples:
         if name.lower() in _NO_NAMES:
             raise LakeError(

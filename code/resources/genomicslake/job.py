@@ -1,6 +1,7 @@
 """What every job does around its conversion: options, identity, counting, publishing, errors to act on."""
 
 import argparse
+import errno
 import hashlib
 import importlib.metadata
 import inspect
@@ -159,6 +160,9 @@ def _explained(error: Exception, table: Table) -> LakeError:
         return LakeError(
             "the disk is full", where=str(table.parent), todo=f"{nothing} Make room and run the job again."
         )
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        todo = f"{nothing} Pass another --output_path, or change who may write there."
+        return LakeError(f"the folder is not writable ({error.strerror})", where=str(table.parent), todo=todo)
     if told := re.search(r"^genomicslake\.errors\.LakeError: (.+)$", text, re.MULTILINE):
         return LakeError.told(told[1])
     what = _SUMMARY.findall(text) or text.splitlines()[:1] or [repr(error)]

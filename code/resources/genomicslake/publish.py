@@ -14,13 +14,12 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from genomicslake.errors import LakeError
 from genomicslake.sources import HADOOP_SAFE, filesystem
@@ -67,13 +66,13 @@ class Table:
     """A table of the lake: the folder `path`, whose last part is the table's name."""
 
     def __init__(self, path: str) -> None:
-        system, inside = filesystem(path.rstrip("/"))
-        if not isinstance(system, fs.LocalFileSystem):
+        if "://" in path and not path.startswith("file://"):
             raise LakeError(
                 "tables are published to local folders only so far",
                 where=path,
                 todo="Publishing to S3 comes with the stacks; pass a local --output_path.",
             )
+        _, inside = filesystem(path.rstrip("/"))
         self.path = Path(inside)
         self.name = self.path.name
         if not re.fullmatch(HADOOP_SAFE, inside):
@@ -149,6 +148,9 @@ class Table:
         except OSError:
             if self._previous.exists():
                 self._previous.rename(self.path)
+            for _, to in moves:
+                with suppress(OSError):
+                    to.parent.rmdir()  # if it is empty
             raise
         self.is_published = True
         for path, to in moves:

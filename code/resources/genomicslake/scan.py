@@ -22,7 +22,7 @@ class Scan:
     problems: int = 0
     reference_only: int = 0
     half_missing: int = 0
-    column_lines: int = 0  # `#CHROM` lines
+    other_headers: int = 0  # `#CHROM` lines with other samples than the header's
     leading: int = 0  # `#` lines before the part's first record
     leading_lines: list[bytes] = field(default_factory=list)  # the last few of them
     rejected: list[Rejected] = field(default_factory=list)
@@ -50,7 +50,8 @@ def scan_part(part: Part, check: RecordCheck) -> Scan:
     found = Scan()
     for number, line in numbered(part):
         found.lines = number
-        found.column_lines += line.startswith(b"#CHROM")
+        if line.startswith(b"#CHROM"):
+            found.other_headers += line.decode("utf-8", "replace").split("\t")[9:] != list(check.header.samples)
         if line.startswith(b"#") and found.leading == number - 1:
             found.leading += 1
             found.leading_lines = [*found.leading_lines[1 - SHOWN :], line]
@@ -66,8 +67,9 @@ def scan_part(part: Part, check: RecordCheck) -> Scan:
 
 
 def scan(context: Any, source: Source, header: Header, contigs: Mapping[str, int], every_field: bool) -> Scan:
-    """The scan of a file by Spark's tasks. Raises LakeError where a second header stands in the file: what follows
-    it may be of other samples.
+    """The scan of a file by Spark's tasks.
+
+    Raises LakeError where a second header stands in the file whose samples are others: what follows would be theirs.
     """
     parts = lines.parts(source, 4 * context.defaultParallelism)
     known = dict(contigs)
@@ -78,11 +80,11 @@ def scan(context: Any, source: Source, header: Header, contigs: Mapping[str, int
     total = Scan(parts=parts)
     for found in context.parallelize(parts, len(parts)).map(task).collect():
         _add(total, found, header.lines)
-    if total.column_lines > 1:
+    if total.other_headers:
         raise LakeError(
-            "a second header stands among the records",
+            "a second header, of other samples, stands among the records",
             where=source.path,
-            todo="Was the file put together from several? Join them with bcftools concat.",
+            todo="Was the file put together from several? Load them one by one, or join them with bcftools merge.",
         )
     return total
 
@@ -96,7 +98,7 @@ def _add(total: Scan, found: Scan, header_lines: int) -> None:
     last = list(enumerate(found.leading_lines, found.leading - len(found.leading_lines) + 1))
     stray = [Rejected(number, HEADER_LINE, line) for number, line in last[len(last) - min(surplus, len(last)) :]]
     total.rejected += [bad.moved(total.lines) for bad in stray + found.rejected]
-    for name in ("lines", "records", "problems", "reference_only", "half_missing", "column_lines"):
+    for name in ("lines", "records", "problems", "reference_only", "half_missing", "other_headers"):
         setattr(total, name, getattr(total, name) + getattr(found, name))
     for key, is_flag in found.undeclared_info.items():
         total.undeclared_info[key] = total.undeclared_info.get(key, True) and is_flag
