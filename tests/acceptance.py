@@ -71,6 +71,7 @@ def test_the_acceptance_input_gives_the_published_frequencies(columns: str, caps
     rows, printed = local(["--vcf", str(vcf), "--clinvar", str(clinvar)], capsys)
     expected = {rsid: published()[rsid] for rsid in ("rs4680", "rs3892097", "rs13306278")}
     assert frequencies(rows) == expected
+    assert len(rows) == 6
     for rsid, genotypes in expected.items():
         assert rsid in printed
         assert all(f"{frequency:.6f}" in printed for frequency in genotypes.values())

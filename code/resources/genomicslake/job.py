@@ -160,7 +160,8 @@ def _explained(error: Exception, table: Table) -> LakeError:
         return LakeError(
             "the disk is full", where=str(table.parent), todo=f"{nothing} Make room and run the job again."
         )
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+    not_allowed = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+    if isinstance(error, OSError) and error.filename and error.errno in not_allowed:  # Arrow, which reads, names none
         todo = f"{nothing} Pass another --output_path, or change who may write there."
         return LakeError(f"the folder is not writable ({error.strerror})", where=str(table.parent), todo=todo)
     if told := re.search(r"^genomicslake\.errors\.LakeError: (.+)$", text, re.MULTILINE):
