@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genomicslake import header, references
+from genomicslake import header, names, references
 from genomicslake.errors import LakeError
 from genomicslake.publish import Table
 from vcf_to_parquet import vcf_to_parquet
@@ -77,3 +77,14 @@ def test_the_reference_genome_is_told_by_lengths_or_asked_for() -> None:
             references.choose([of_contigs(**contigs)], LENGTHS, None)
     with pytest.raises(LakeError, match=r"the file is not GRCh38: .* contig chr22 51304566 bases, GRCh38 has 50818468"):
         references.choose([of_contigs(chr22=51304566)], LENGTHS, "GRCh38")
+
+
+def test_columns_are_named_once_for_all_files() -> None:
+    both = header.parse("both.vcf", declared("A.B", "A_B"))
+    one = header.parse("one.vcf", declared("A_B"))
+    assert names.of_headers([both, one])[0] == {"A.B": "info_a_b", "A_B": "info_a_b_2"}
+
+
+def declared(*fields: str) -> list[str]:
+    lines = [f'##INFO=<ID={name},Number=1,Type=Integer,Description="">' for name in fields]
+    return ["##fileformat=VCFv4.3", *lines, "\t".join([*header.COLUMNS, "FORMAT", "S1"])]
