@@ -52,7 +52,9 @@ class Result:
 def parser(description: str) -> argparse.ArgumentParser:
     """The options that both jobs have."""
     options = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    options.add_argument("--input_path", required=True, nargs="+", help="a file, a folder or a glob, once or more")
+    options.add_argument(
+        "--input_path", required=True, nargs="+", help="files, folders, or globs in a path's last part"
+    )
     options.add_argument("--output_path", required=True, help="the table's folder; its last part is the table's name")
     options.add_argument(
         "--on_error",

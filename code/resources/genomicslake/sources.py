@@ -43,7 +43,8 @@ def scheme(path: str) -> str:
 
 
 def find(paths: Sequence[str], endings: Iterable[str]) -> list[Source]:
-    """The files that paths name, each a file, a folder (its files with one of `endings`) or a glob, sorted by path.
+    """The files that paths name, each a file, a folder (its files with one of `endings`) or a glob in
+    the last part, sorted by path.
 
     Raises LakeError where a path names nothing, or a file is empty or a truncated BGZF.
     """

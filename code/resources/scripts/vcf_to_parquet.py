@@ -44,8 +44,8 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     lengths = {genome: hl.get_reference(genome).lengths for genome in references.GENOMES}
     genome = references.choose(headers, lengths, options.reference_genome)
     by_variant = options.layout == "by_variant"
-    readable: list[tuple[Counts, variants.Readable, dict[str, str]]] = []
     loaded_from: dict[tuple[str, str], str] = {}
+    readable: list[tuple[Counts, variants.Readable, dict[str, str]]] = []
     for number, (count, head) in enumerate(zip(counts, headers, strict=True)):
         if count.source.container == "gzip":
             say(f"warning: {count.source.path} is plain gzip, which can't be split: one task reads it; bgzip it")
@@ -53,6 +53,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         contigs = references.contigs_of(head, lengths[genome])
         check = {name: lengths[genome][contig] for name, contig in contigs.items()}
         found = scan.scan(context, count.source, head, check, by_variant)
+        say(f"found {found.records:,} records, {found.reference_only:,} of them without an alternate, so without a row")
         count.samples, count.records, count.rejected = head.samples, found.records, found.problems
         job.refuse(options, count, found.rejected)
         if len(counts) > 1:
@@ -60,19 +61,19 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         folder = table.staging / f"source-{number}"
         folder.mkdir()
         vcf = staged.readable(context, count.source, head, found, (check, by_variant), str(folder))
-        if found.records > found.problems:
+        if count.records > count.rejected:
             readable.append((count, vcf, contigs))
-    say(f"writing {table.name} from {sum(count.records for count in counts):,} records")
     written = 0
     if readable:
+        say(f"writing {table.name} from {sum(count.records for count in counts):,} records")
         if by_variant:
             info, formats = names.of_headers([vcf.header for _, vcf, _ in readable])
-            loaded = [variants.by_variant(vcf, genome, contigs, info, formats) for _, vcf, contigs in readable]
+            made = [variants.by_variant(vcf, genome, contigs, info, formats) for _, vcf, contigs in readable]
         else:
-            loaded = [variants.by_sample(vcf, genome, contigs) for _, vcf, contigs in readable]
-        frame = reduce(writing.union, [rows.frame for rows in loaded])
+            made = [variants.by_sample(vcf, genome, contigs) for _, vcf, contigs in readable]
+        frame = reduce(writing.union, [rows.frame for rows in made])
         written = (writing.by_variant if by_variant else writing.by_sample)(frame, str(table.data))
-        for (count, _, _), rows in zip(readable, loaded, strict=True):
+        for (count, _, _), rows in zip(readable, made, strict=True):
             count.loaded = writing.observed(rows.observed, "records")
     return Result(written, genome, job.COORDINATE_BASE, None, spark.version, counts)
 
