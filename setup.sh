@@ -49,7 +49,7 @@ install() {
       fail "the venv could not be made. Debian has it apart: apt-get install python3.11-venv."
     fi
   fi
-  echo "installing requirements/$1.txt into .venv (the first time about 1 GB, a minute or two) …" >&2
+  echo "installing requirements/$1.txt into .venv (the first time takes a minute or two) …" >&2
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" ||
     fail "the packages of requirements/$1.txt could not be installed. Is the package index reachable?"
   rm -f "$venv/.installed-$1-"*
