@@ -91,7 +91,16 @@ def declared(*fields: str) -> list[str]:
 
 
 def test_what_glue_adds_is_passed_over(tmp_path: Path) -> None:
-    glue = ["--JOB_NAME", "x-vcf-to-parquet", "--JOB_RUN_ID", "jr_1", "--enable-metrics", "true", "--TempDir", "s3://x/"]
+    glue = [
+        "--JOB_NAME",
+        "x-vcf-to-parquet",
+        "--JOB_RUN_ID",
+        "jr_1",
+        "--enable-metrics",
+        "true",
+        "--TempDir",
+        "s3://x/",
+    ]
     arguments = ["--input_path", vcf(tmp_path / "one.vcf", 100), "--output_path", str(tmp_path / "lake" / "variants")]
     vcf_to_parquet([*glue[:4], *arguments, *glue[4:]])
     assert [path.name for path in (tmp_path / "lake" / "variants").iterdir() if path.is_dir()] == ["sampleid=S1"]
