@@ -93,7 +93,7 @@ def _view(
     """A view of the lake's Parquet files that a glob names, or, where there are none, of no rows with `columns`."""
     if any(lake.glob(files)):
         options = ", hive_partitioning = true, hive_types = {'sampleid': VARCHAR}" if partitioned else ""
-        source = (
+        source = (  # a glob and run ids, quoted as literals
             f"SELECT * FROM read_parquet({_quoted(str(lake / files))}, union_by_name = true{options}) WHERE {where}"  # noqa: S608
         )
     else:

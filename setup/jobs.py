@@ -41,7 +41,7 @@ def commit() -> str:
     """The commit of this checkout, with `-dirty` where files differ from it; `unknown` outside git."""
     try:
         described = subprocess.run(
-            ["git", "-C", str(names.ROOT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            ["git", "-C", str(names.ROOT), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 - git as the PATH has it
             capture_output=True,
             text=True,
             check=True,

@@ -101,6 +101,7 @@ def _cohort(lake: Path, load: dict[str, Any], pattern: str) -> tuple[int, int]:
     """How many samples are like the pattern: in the files that were loaded, and in the table."""
     names_in_files = [name for source in load["sources"] for name in source["samples"]]
     in_files = "SELECT count(DISTINCT name) FROM unnest(?) AS samples(name) WHERE name LIKE ?"
+    # only our own names are filled in; the pattern is a parameter
     in_table = f"SELECT count(DISTINCT sampleid) FROM {names.DATABASE}.{names.VARIANTS_TABLE} WHERE sampleid LIKE ?"  # noqa: S608
     return (
         int(catalog.ask(lake, in_files, [names_in_files, pattern])[0][0]),

@@ -178,7 +178,7 @@ def started() -> None:
 
 
 @pytest.fixture(autouse=True)
-def limited(started: None) -> Iterator[None]:  # noqa: ARG001
+def limited(started: None) -> Iterator[None]:  # noqa: ARG001 - asked for so that it comes first
     """Fail a test whose job does not come to an end."""
 
     def stop(*_: object) -> None:
