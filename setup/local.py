@@ -1,137 +1,202 @@
-"""The main job on one machine: VCF and ClinVar in, the drug-response report out."""
+"""The rehearsal: the published root template launched on this machine's AWS, the question asked, all deleted again."""
 
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import duckdb
+import boto3
 from rich.console import Console
 
-from setup import catalog, demo, jobs, names, report
-from setup.demo import samples, sites
+from setup import buckets, crawlers, demonstration, drug_response, gluejobs, jobs, launch, names, publish, report
+from setup.deploy import load_of
+from setup.drug_response import Lake
 from setup.errors import SetupError
 from setup.progress import Steps
-from setup.report import DrugResponse, Facts
+from setup.rehearsal import process, remains
+from setup.rehearsal.process import Emulator
+from setup.report import Facts
+from setup.stacks import Stack
+
+SOLUTION_BUCKET = "genomics-solution"
+OWN = "source/own/"  # in the lake: what --vcf and --clinvar name
 
 
 @dataclass(frozen=True)
 class Local:
-    """What is asked of `./setup.sh local`. Without files, the demonstration data are made and used."""
+    """What is asked of `./setup.sh local`. Without files, the demonstration data are asked about."""
 
     vcf: Sequence[Path] = ()
     clinvar: Path | None = None
     samples: str = names.SAMPLES  # a LIKE pattern of sample ids
     reference_genome: str | None = None
     on_error: str = "fail"
+    keep: bool = False  # leave it up
 
 
 def run(asked: Local, console: Console) -> None:
-    """Convert, catalogue, ask, report. Raises SetupError; the table of the step that failed is then as it was."""
-    is_demo = not asked.vcf
-    if is_demo != (asked.clinvar is None):
+    """Launch, unless it is up; load own files; ask; report; delete, unless it is to be kept. Raises SetupError."""
+    if bool(asked.vcf) != (asked.clinvar is not None):
         raise SetupError("--vcf and --clinvar go together: pass both, or neither for the demonstration data.")
-    steps = Steps(console, 6 if is_demo else 4)
-    lake = names.BUILD / "demo" / "lake" if is_demo else names.BUILD / "lake"
-    vcf, clinvar = asked.vcf, asked.clinvar
-    if is_demo:
-        with steps.step("demonstration data") as step:
-            made = demo.make(names.BUILD / "demo")
-            step.made = "a cohort's VCF, an individual's VCF and ClinVar, generated from a seed"
-        vcf, clinvar = [made.cohort], made.clinvar
-    options = ["--on_error", asked.on_error]
-    genome = ["--reference_genome", asked.reference_genome] if asked.reference_genome else []
-
-    def convert(title: str, script: str, table: str, files: Sequence[Path], further: Sequence[str]) -> None:
-        with steps.step(title) as step:
-            paths = [str(path) for path in files]
-            jobs.run(script, ["--input_path", *paths, "--output_path", str(lake / table), *options, *further], step)
-
-    variants = "vcf_to_parquet.py"
-    convert("cohort to Parquet", variants, names.VARIANTS_TABLE, vcf, ["--layout", "by_sample", *genome])
-    if is_demo:
-        convert("individual to Parquet", variants, names.SAMPLE_TABLE, [made.individual], ["--layout", "by_variant"])
-    convert("ClinVar to Parquet", "clinvar_to_parquet.py", names.CLINVAR_TABLE, [clinvar] if clinvar else [], [])
-    with steps.step("catalog") as step:
-        loads = catalog.build(lake)
-        step.made = f"{', '.join(loads)} in {_shown(lake / 'catalog.duckdb')}"
-    with steps.step("drug-response report") as step:
-        rows, facts = ask(lake, asked.samples, is_demo=is_demo)
-        report.write(names.REPORT, rows, facts)
-        step.made = f"{len(rows)} rows in {_shown(names.REPORT)}"
+    for path in (*asked.vcf, *filter(None, [asked.clinvar])):
+        if not path.is_file():
+            raise SetupError(f"{path}: no such file. Check the path.")
+    is_demo = not asked.vcf
+    emulator = process.find()
+    steps = Steps(console, (0 if emulator else demonstration.STEPS + 3) + (0 if is_demo else 4) + 1 + (not asked.keep))
+    if emulator is None:
+        emulator = _launch(steps)
+    with reached(emulator) as session:
+        lake = lake_of(session)
+        if not is_demo:
+            _load(session, lake, asked, steps)
+        with steps.step("drug-response report") as step:
+            tables = names.TABLES if is_demo else (names.VARIANTS_TABLE, names.CLINVAR_TABLE)
+            rows, facts = drug_response.ask(lake, asked.samples, tables, _versions(), is_demo=is_demo)
+            report.write(names.REPORT, rows, facts)
+            step.made = f"{len(rows)} rows in {_shown(names.REPORT)}"
+        if not asked.keep:
+            _delete(session, emulator, steps)
     console.print()
+    _warn(facts, console)
+    report.show(rows, console, f"{facts.samples:,} samples like {facts.samples_pattern!r} ({facts.reference_genome})")
+    console.print(f"\nThe report: {names.REPORT / 'index.html'}", soft_wrap=True, markup=False)
+    if asked.keep:
+        status(console)
+
+
+def down(console: Console) -> None:
+    """Delete what a rehearsal left up, and prove that nothing is left. Raises SetupError."""
+    emulator = process.find()
+    if emulator is None:
+        console.print("No rehearsal is up.")
+        return
+    with reached(emulator) as session:
+        _delete(session, emulator, Steps(console, 1))
+
+
+def status(console: Console) -> None:
+    """How to reach a rehearsal that is up, and what stands in it."""
+    emulator = process.find()
+    if emulator is None:
+        console.print("No rehearsal is up. ./setup.sh local --keep leaves one up.")
+        return
+    console.print("\nThe rehearsal is up. For the AWS CLI and every AWS SDK, with the rights of the launching user:")
+    for name, value in emulator.environment.items():
+        console.print(f"  export {name}={value}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"  PATH={process.PYTHON.parent}:$PATH  # has aws", soft_wrap=True, markup=False, highlight=False)
+    with reached(emulator) as session:
+        console.print("\nIn it stand:")
+        for thing in remains.things(session):
+            console.print(f"  {thing}", soft_wrap=True, markup=False, highlight=False)
+    console.print("\n./setup.sh local --down deletes it.")
+
+
+@contextmanager
+def reached(emulator: Emulator) -> Iterator[boto3.Session]:
+    """A session whose clients, and those of PyAthena and the AWS CLI, reach the emulated AWS as the launching user."""
+    before = dict(os.environ)
+    os.environ.update(emulator.environment)
+    try:
+        yield boto3.Session()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def lake_of(session: boto3.Session, project: str = names.PROJECT) -> Lake:
+    """The lake of a project, from its stacks' outputs."""
+    code = Stack(session, f"{project}Code").outputs()
+    bucket = Stack(session, f"{project}Pipe").outputs()["DataLakeBucket"]
+    return Lake(session, bucket, code["Database"], code["WorkGroup"])
+
+
+def _launch(steps: Steps) -> Emulator:
+    made = demonstration.make(steps)
+    with steps.step("AWS on this machine") as step:
+        emulator = process.start()
+        step.made = emulator.endpoint
+    with reached(emulator) as session:
+        with steps.step("publish") as step:
+            session.client("s3").create_bucket(Bucket=SOLUTION_BUCKET)
+            url = publish.publish(session, SOLUTION_BUCKET, publish.PREFIX, made, step.doing)
+            step.made = url
+        with steps.step("launch") as step:
+            launch.launch(session, launch.STACK, url, {}, step.doing)
+            step.made = f"{launch.STACK} CREATE_COMPLETE"
+    return emulator
+
+
+def _load(session: boto3.Session, lake: Lake, asked: Local, steps: Steps) -> None:
+    """Own files through the deployed jobs and crawlers."""
+    client = session.client("s3")
+    code = Stack(session, f"{names.PROJECT}Code").outputs()
+    with steps.step("upload") as step:
+        for key in buckets.keys(client, lake.bucket, OWN):
+            client.delete_object(Bucket=lake.bucket, Key=key)
+        for folder, files in (("variants", asked.vcf), ("annotation", filter(None, [asked.clinvar]))):
+            for path in files:
+                step.doing(path.name)
+                client.upload_file(str(path), lake.bucket, f"{OWN}{folder}/{path.name}")
+        step.made = f"s3://{lake.bucket}/{OWN}"
+    common = {"--on_error": asked.on_error}
+    genome = {"--reference_genome": asked.reference_genome} if asked.reference_genome else {}
+    for title, job, folder, table, options in (
+        (
+            "cohort to Parquet",
+            code["VcfToParquetJob"],
+            "variants",
+            names.VARIANTS_TABLE,
+            {"--layout": "by_sample"} | genome,
+        ),
+        ("ClinVar to Parquet", code["ClinvarToParquetJob"], "annotation", names.CLINVAR_TABLE, {}),
+    ):
+        with steps.step(title) as step:
+            places = {
+                "--input_path": f"s3://{lake.bucket}/{OWN}{folder}/",
+                "--output_path": f"s3://{lake.bucket}/tables/{table}",
+            }
+            told = gluejobs.run(session, job, places | common | options, step.doing)
+            rows = load_of(session, lake.bucket, table)["rows"]
+            step.made = f"{table}: {rows:,} rows, in {told['ExecutionTime']} s of Glue"
+    with steps.step("crawlers") as step:
+        crawlers.run(session, [code["VariantsCrawler"], code["ClinvarCrawler"]], step.doing)
+        for table in (names.VARIANTS_TABLE, names.CLINVAR_TABLE):
+            crawlers.check_table(session, lake.database, table)
+            crawlers.describe_table(session, lake.database, table, load_of(session, lake.bucket, table))
+        step.made = f"{names.VARIANTS_TABLE}, {names.CLINVAR_TABLE}"
+
+
+def _delete(session: boto3.Session, emulator: Emulator, steps: Steps) -> None:
+    with steps.step("delete") as step:
+        launch.delete(session, launch.STACK, step.doing)
+        left = [thing for thing in remains.things(session) if thing != f"s3 bucket {SOLUTION_BUCKET}"]
+        if left:
+            raise SetupError(f"{launch.STACK} was deleted, and this is left:\n" + "\n".join(left))
+        process.stop(emulator)
+        step.made = f"{launch.STACK} is gone, and nothing is left of it"
+
+
+def _warn(facts: Facts, console: Console) -> None:
     if facts.samples_without_rows:
         console.print(
             f"[yellow]warning:[/] {facts.samples_without_rows:,} samples of the cohort carry no variant in these files "
             "and are not in the frequencies' number of samples",
             soft_wrap=True,
         )
-    report.show(rows, console, f"{facts.samples:,} samples like {facts.samples_pattern!r} ({facts.reference_genome})")
-    console.print(f"\nThe report: {names.REPORT / 'index.html'}", soft_wrap=True, markup=False)
 
 
-def ask(lake: Path, pattern: str, *, is_demo: bool) -> tuple[list[DrugResponse], Facts]:
-    """The drug-response query on a lake, for the samples of a pattern, and where its rows come from."""
-    loads = catalog.loads(lake)
-    variants = next(load for load in loads if load["table"] == names.VARIANTS_TABLE)
-    in_files, with_rows = _cohort(lake, variants, pattern)
-    if not in_files:
-        raise SetupError(f"No sample of the cohort is like {pattern!r}. --samples is a pattern of ids: NA12%, or %.")
-    text = catalog.query("drug_response", variants["reference_genome"])
-    rows = [DrugResponse(*row) for row in catalog.ask(lake, text, [pattern])]
-    facts = Facts(
-        samples_pattern=pattern,
-        samples=with_rows,
-        samples_without_rows=in_files - with_rows,
-        reference_genome=variants["reference_genome"],
-        query=text,
-        guide_rows_agree=_published(rows) if is_demo and pattern == names.SAMPLES else None,
-        versions=_versions(loads[0]["hail_version"], loads[0]["spark_version"]),
-        loads=loads,
-        is_demo=is_demo,
-    )
-    return rows, facts
-
-
-def _cohort(lake: Path, load: dict[str, Any], pattern: str) -> tuple[int, int]:
-    """How many samples are like the pattern: in the files that were loaded, and in the table."""
-    names_in_files = [name for source in load["sources"] for name in source["samples"]]
-    in_files = "SELECT count(DISTINCT name) FROM unnest(?) AS samples(name) WHERE name LIKE ?"
-    # only our own names are filled in; the pattern is a parameter
-    in_table = f"SELECT count(DISTINCT sampleid) FROM {names.DATABASE}.{names.VARIANTS_TABLE} WHERE sampleid LIKE ?"  # noqa: S608
-    return (
-        int(catalog.ask(lake, in_files, [names_in_files, pattern])[0][0]),
-        int(catalog.ask(lake, in_table, [pattern])[0][0]),
-    )
-
-
-def _published(rows: Sequence[DrugResponse]) -> bool:
-    """Whether the rows are the ten of the published report, to six decimals."""
-    cohort = len(samples.NA12_IDS)
-    published = {
-        (int(site.rsid.removeprefix("rs")), genotype): round(count / cohort, 6)
-        for site in sites.DRUG_SITES
-        for genotype, count in (("0/1", site.heterozygotes), ("1/1", site.homozygotes))
-        if site.phenotypes and count
-    }
-    found = {(row.rsid, row.genotype): round(row.genotypefrequency, 6) for row in rows}
-    return found == published and len(rows) == len(published)
-
-
-def _versions(hail: str, spark: str) -> dict[str, str]:
-    java = str(Path(os.environ["JAVA_HOME"], "bin", "java")) if "JAVA_HOME" in os.environ else "java"
+def _versions() -> dict[str, str]:
+    java = str(process.java_home() / "bin" / "java")
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "([^"]+)"', told)
     return {
         "solution": names.VERSION,
         "commit": jobs.commit(),
-        "Hail": hail,
-        "Spark": spark,
-        "DuckDB": duckdb.__version__,
         "Python": platform.python_version(),
         "Java": version[1] if version else "unknown",
     }

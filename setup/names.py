@@ -3,6 +3,9 @@
 from pathlib import Path
 
 VERSION = "0.1.0"
+SOLUTION_ID = "SO0077"
+TITLE = "genomics-tertiary-analysis-and-data-lakes"
+TEMPLATE = f"{TITLE}-using-aws-glue-and-amazon-athena.template"
 PROJECT = "GenomicsAnalysis"
 DATABASE = PROJECT.lower()
 
@@ -10,6 +13,17 @@ VARIANTS_TABLE = "onekg_chr22_by_sample"
 SAMPLE_TABLE = "sample"
 CLINVAR_TABLE = "clinvar"
 TABLES = (VARIANTS_TABLE, CLINVAR_TABLE, SAMPLE_TABLE)
+LOAD = "_load.json"  # in a table's folder: the record of the load that made it
+_VARIANT = {"chromosome", "startposition", "endposition", "referenceallele", "alternateallele", "sampleid"}
+COLUMNS = {  # those that the queries need
+    VARIANTS_TABLE: _VARIANT | {"genotype0", "genotype1"},
+    SAMPLE_TABLE: _VARIANT | {"genotype0", "genotype1", "rsid", "qual", "filters"},
+    CLINVAR_TABLE: {
+        *("assembly", "chromosome", "start", "stop", "referenceallele", "alternateallele"),
+        *("rsid", "clinicalsignificance", "phenotypelist"),
+    },
+}
+CRAWLERS = {VARIANTS_TABLE: "variants", CLINVAR_TABLE: "clinvar", SAMPLE_TABLE: "sample"}
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"

@@ -1,19 +1,19 @@
 """The acceptance run: real files in, tables and report out, every genotype against an independent reader.
 
-Called by .ci/run (`./setup.sh test tests/acceptance.py`), not by `./setup.sh test` alone: it takes minutes.
+Called by .ci/run (`./setup.sh test tests/acceptance.py`), not by `./setup.sh test` alone: it takes minutes. One
+rehearsal is launched, kept, and asked again and again, as a user would; the last test takes it down.
 """
 
 import csv
 import json
-import re
 import shutil
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from setup import __main__ as verbs
-from setup import catalog, names
+from setup import names
+from setup.rehearsal import process
 from tests import independent
 from vcf_to_parquet import vcf_to_parquet
 
@@ -24,6 +24,7 @@ VCF_FILES = sorted(
     path.relative_to(DATA).as_posix() for folder in ("1000genomes", "vcf") for path in (DATA / folder).glob("*.vcf*")
 )
 UNTOLD = {"vcf/1kg_chr20_100samples.vcf.gz": "GRCh37"}  # its header has no contigs
+COHORT = DATA / "1000genomes" / "chr22_comt_cyp2d6.2504samples.grch37.vcf.gz"
 
 
 @pytest.mark.parametrize("layout", ["by_sample", "by_variant"])
@@ -45,9 +46,16 @@ def test_there_are_files() -> None:
 
 def local(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[list[dict[str, str]], str]:
     """The rows of the report that `./setup.sh local` writes, and what it prints."""
-    verbs.main(["local", *arguments])
+    verbs.main(["local", "--keep", *arguments])
     with (names.REPORT / "drug_response.csv").open(newline="") as file:
         return list(csv.DictReader(file)), capsys.readouterr().out
+
+
+def failed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The error that `./setup.sh local` ends with."""
+    with pytest.raises(SystemExit):
+        verbs.main(["local", "--keep", *arguments])
+    return capsys.readouterr().err
 
 
 def frequencies(rows: list[dict[str, str]]) -> dict[str, dict[str, float]]:
@@ -64,11 +72,19 @@ def published() -> dict[str, dict[str, float]]:
     return dict(expected["published_drug_response_table"])
 
 
+def test_the_demonstration_is_the_published_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rows, printed = local([], capsys)
+    assert frequencies(rows) == published()
+    assert len(rows) == 10
+    assert "65 samples like 'NA12%'" in printed
+    again, _ = local([], capsys)
+    assert again == rows
+
+
 @pytest.mark.parametrize("columns", ["43col", "31col"])
 def test_the_acceptance_input_gives_the_published_frequencies(columns: str, capsys: pytest.CaptureFixture[str]) -> None:
-    vcf = DATA / "1000genomes" / "chr22_comt_cyp2d6.2504samples.grch37.vcf.gz"
     clinvar = DATA / "clinvar" / f"variant_summary.{columns}.constructed.txt"
-    rows, printed = local(["--vcf", str(vcf), "--clinvar", str(clinvar)], capsys)
+    rows, printed = local(["--vcf", str(COHORT), "--clinvar", str(clinvar)], capsys)
     expected = {rsid: published()[rsid] for rsid in ("rs4680", "rs3892097", "rs13306278")}
     assert frequencies(rows) == expected
     assert len(rows) == 6
@@ -77,64 +93,28 @@ def test_the_acceptance_input_gives_the_published_frequencies(columns: str, caps
         assert all(f"{frequency:.6f}" in printed for frequency in genotypes.values())
 
 
-def test_the_demonstration_is_the_published_table(capsys: pytest.CaptureFixture[str]) -> None:
-    rows, printed = local([], capsys)
-    assert frequencies(rows) == published()
-    assert len(rows) == 10
-    assert "65 samples like 'NA12%'" in printed
+def test_a_bad_record_stops_the_deployed_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vcf = tmp_path / "bad.vcf"
+    head = ["##fileformat=VCFv4.2", "##contig=<ID=22,length=51304566>"]
+    columns = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT NA12003".replace(" ", "\t")
+    records = ["22\t19951271\t.\tG\tA\t.\t.\t.\tGT\t0/1", "22\t19951272\t.\tG\t[bold]!\t.\t.\t.\tGT\t0/1"]
+    vcf.write_text("\n".join([*head, columns, *records, ""]))
+    clinvar = DATA / "clinvar" / "variant_summary.43col.constructed.txt"
+    told = failed(["--vcf", str(vcf), "--clinvar", str(clinvar)], capsys)
+    assert "Glue job genomicsanalysis-vcf-to-parquet" in told
+    assert "1 of 2 records" in told
+    assert "line 5: ALT '[bold]!' is no allele" in told
+    rows, _ = local(["--vcf", str(COHORT), "--clinvar", str(clinvar)], capsys)
+    assert len(rows) == 6
 
 
-def guides_query() -> str:
-    """The guide's own query, as it stands under step 3, option 2, without the page break's fence."""
-    guide = (DATA.parent / "guide.txt").read_text()
-    start = guide.rindex("SELECT\n    count(*)/cast(numsamples")
-    end = guide.index("LIMIT 50", start) + len("LIMIT 50")
-    return guide[start:end].replace("```", "")
+def test_a_cohort_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No sample of the cohort is like 'ZZ%'" in failed(["--samples", "ZZ%"], capsys)
 
 
-def test_the_guides_query_gives_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    local([], capsys)
-    lake = names.BUILD / "demo" / "lake"
-    guides = catalog.ask(lake, guides_query())
-    ours = catalog.ask(lake, catalog.query("drug_response", "GRCh37"), [names.SAMPLES])
-    assert [row[0] for row in guides] == [row[0] for row in ours]
-    assert sorted(guides) == sorted(ours)
-    assert len(ours) == 10
-
-
-def test_a_second_run_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    first, _ = local([], capsys)
-    tables = names.BUILD / "demo" / "lake"
-    before = {path: path.stat().st_mtime_ns for path in tables.glob("*/**/*.parquet")}
-    second, printed = local([], capsys)
-    assert second == first
-    assert printed.count("up to date") == 3
-    assert {path: path.stat().st_mtime_ns for path in tables.glob("*/**/*.parquet")} == before
-
-
-def test_every_table_carries_its_facts() -> None:
-    with duckdb.connect(str(names.BUILD / "demo" / "lake" / "catalog.duckdb"), read_only=True) as connection:
-        comments = dict(
-            connection.execute(
-                "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = ?", [names.DATABASE]
-            ).fetchall()
-        )
-    for table in names.TABLES:
-        facts = json.loads(comments[table])
-        assert facts["run_id"]
-        assert facts["coordinate_base"]
-        assert facts["code_commit"]
-        assert facts["hail_version"] == "0.2.139"
-        assert len(facts["sources"][0]["sha256"]) == 64
-    assert json.loads(comments[names.VARIANTS_TABLE])["reference_genome"] == "GRCh37"
-
-
-def test_the_queries_of_the_docs_run() -> None:
-    queries = [
-        query
-        for page in (names.ROOT / "README.md", *(names.ROOT / "docs").glob("*.md"))
-        for query in re.findall(r"^```sql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    ]
-    assert queries
-    for query in queries:
-        assert catalog.ask(names.BUILD / "demo" / "lake", query), query
+def test_status_and_down(capsys: pytest.CaptureFixture[str]) -> None:
+    verbs.main(["local", "--status"])
+    assert "AWS_ENDPOINT_URL" in capsys.readouterr().out
+    verbs.main(["local", "--down"])
+    assert "nothing is left of it" in capsys.readouterr().out
+    assert process.find() is None

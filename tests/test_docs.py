@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
+from botocore import xform_name
 
 from clinvar_to_parquet import clinvar_to_parquet
 from genomicslake.errors import LakeError
@@ -42,14 +44,33 @@ def test_commands_are_understood(command: list[str]) -> None:
     program, *arguments = command
     if program == "./setup.sh":
         assert arguments[0] in setup_verbs()
-        if arguments[0] in ("local", "demo"):
+        if arguments[0] not in ("test", "lint", "lock"):
             verbs._parser().parse_args(arguments)
+    elif program == "aws":
+        understood_by_aws(arguments)
     else:
         assert program == ".venv/bin/python"
         script = names.ROOT / arguments[0]
         assert script.is_file()
         with pytest.raises(LakeError, match="no such file"):
             JOBS[script.name](arguments[1:])
+
+
+def understood_by_aws(arguments: list[str]) -> None:
+    """The AWS CLI takes a command's service, operation and options; where it is asked for, it isn't run."""
+    service, operation, *options = arguments
+    if operation == "wait":
+        operation, *options = options
+        model = boto3.Session().client(service, region_name="us-east-1").get_waiter(operation.replace("-", "_"))
+        assert model
+        return
+    client = boto3.client(service, region_name="us-east-1")
+    name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
+    shape = client.meta.service_model.operation_model(name).input_shape
+    taken = {f"--{xform_name(member, '-')}" for member in shape.members}
+    given = {option for option in options if re.fullmatch(r"--[a-z-]+", option)} - {"--query", "--max-results"}
+    assert given <= taken
+    assert {f"--{xform_name(member, '-')}" for member in shape.required_members} <= given
 
 
 def test_help_names_every_verb() -> None:

@@ -29,7 +29,8 @@ from genomicslake import clinvar, job, lines, scan, session, sources, staged, va
 from genomicslake.errors import LakeError
 from genomicslake.lines import Part
 from genomicslake.publish import Table
-from tests.test_lines import bgzf
+from genomicslake.publish_local import LocalTable
+from setup.demo.bgzf import EOF_BLOCK, compress
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -58,6 +59,10 @@ def record(position: int, *calls: str, reference: str = "A", alternate: str = "C
 
 def records(count: int, first: int = 20_000_000) -> str:
     return "".join(record(first + 7 * number) for number in range(count))
+
+
+def bgzf(data: bytes, *, end: bytes = EOF_BLOCK) -> bytes:
+    return compress(data).removesuffix(EOF_BLOCK) + end
 
 
 OLD = head() + records(5)
@@ -233,7 +238,7 @@ def test_vcf_of_a_header_only_makes_a_table_without_rows(lake: Lake, layout: str
     pack: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "bgzf": bgzf}
     lake.convert("vcf", lake.given("new.vcf", pack[container](head().encode())), options=["--layout", layout])
     assert lake.rows("vcf") == []
-    current = Table(str(lake.table("vcf"))).current()
+    current = LocalTable(str(lake.table("vcf"))).current()
     assert current
     assert (current["rows"], current["sources"][0]["records"], leftovers(lake)) == (0, 0, [])
 
@@ -244,7 +249,7 @@ def test_vcf_without_a_variant_genotype_makes_a_table(lake: Lake, layout: str) -
     text = head() + record(20_000_000, "0|0", "0|0") + record(20_000_007, "./.", "0|0")
     lake.convert("vcf", lake.given("new.vcf", text), options=["--layout", layout])
     assert len(lake.rows("vcf")) == {"by_sample": 0, "by_variant": 4}[layout]
-    current = Table(str(lake.table("vcf"))).current()
+    current = LocalTable(str(lake.table("vcf"))).current()
     assert current
     assert (current["sources"][0]["records"], current["sources"][0]["loaded"], leftovers(lake)) == (2, 2, [])
 
@@ -556,7 +561,7 @@ def test_what_is_written_aside_stands_beside_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    table = Table(output)
+    table = LocalTable(output)
     assert table.name == "variants"
     assert Path(table.staging).absolute().parents[1] == (tmp_path / output).parent
 
@@ -578,11 +583,10 @@ def test_file_uris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "new.vcf"]
 
 
-def test_a_bucket_is_refused_as_long_as_it_is_not_published_to(lake: Lake) -> None:
-    with pytest.raises(LakeError, match=r"s3://lake/variants: .* pass a local --output_path"):
-        vcf_to_parquet.vcf_to_parquet(
-            ["--input_path", lake.given("new.vcf", NEW), "--output_path", "s3://lake/variants"]
-        )
+@pytest.mark.parametrize("uri", ["gs://lake/variants", "s3a://lake/variants", "hdfs://host/lake/variants"])
+def test_output_that_is_neither_a_folder_nor_s3(lake: Lake, uri: str) -> None:
+    with pytest.raises(LakeError, match=f"{uri}: tables are published to local folders and to S3"):
+        vcf_to_parquet.vcf_to_parquet(["--input_path", lake.given("new.vcf", NEW), "--output_path", uri])
 
 
 def test_plain_gzip_gives_a_warning(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -767,7 +771,7 @@ import json, shutil, subprocess, sys, time
 from pathlib import Path
 import vcf_to_parquet, clinvar_to_parquet
 from genomicslake.errors import LakeError
-from genomicslake.publish import Table
+from genomicslake.publish_local import LocalTable
 from tests.test_failures import rows_of, snapshot
 
 plan = json.loads(sys.argv[1])
@@ -794,7 +798,7 @@ for free in plan["free"]:
     except Exception as failure:
         error = f"not a LakeError: {failure!r}"
     after = snapshot(lake)
-    current = Table(f"{lake}/table").current()
+    current = LocalTable(f"{lake}/table").current()
     told.append({
         "free": free, "error": error, "rows": len(rows_of(lake / "table")), "unchanged": before == after,
         "recorded": bool(current), "new": sorted(set(after) - set(before)),
@@ -1246,8 +1250,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = root / ".venv" / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    lock = hashlib.sha256((root / "requirements" / "local.txt").read_bytes()).hexdigest()[:16]
-    (root / ".venv" / f".installed-local-{lock}").touch()
+    for venv, name in ((".venv", "local"), (".venv-emulator", "emulator")):
+        lock = hashlib.sha256((root / "requirements" / f"{name}.txt").read_bytes()).hexdigest()[:16]
+        (root / venv).mkdir(exist_ok=True)
+        (root / venv / f".installed-{name}-{lock}").touch()
     return root
 
 
@@ -1285,20 +1291,6 @@ def test_setup_local_with_a_missing_file(checkout: Path, lake: Lake, missing: st
     paths[missing] = str(lake.input / name)
     ran = setup_sh(checkout, "local", "--vcf", paths["vcf"], "--clinvar", paths["clinvar"])
     assert_told(ran, f"{paths[missing]}: no such file. Check the path")
-
-
-def test_setup_local_with_a_bad_record(checkout: Path, lake: Lake) -> None:
-    bad = head() + records(3) + record(5, alternate="]/italic[bold]!")
-    vcf, text = lake.given("new.vcf", bad), lake.given("new.txt", NEW_CLINVAR)
-    ran = setup_sh(checkout, "local", "--vcf", vcf, "--clinvar", text)
-    assert_told(ran, f"{vcf}: 1 of 4 records", "line 8: ALT ']/italic[bold]!' is no allele", "--on_error reject")
-
-
-def test_setup_local_with_samples_that_match_none(checkout: Path, lake: Lake) -> None:
-    vcf, text = lake.given("new.vcf", NEW), lake.given("new.txt", NEW_CLINVAR)
-    ran = setup_sh(checkout, "local", "--vcf", vcf, "--clinvar", text, "--samples", "ZZ%")
-    assert_told(ran, "No sample of the cohort is like 'ZZ%'", "--samples is a pattern")
-    assert not (checkout / "build" / "report").exists()
 
 
 def test_setup_with_an_unknown_verb(checkout: Path) -> None:

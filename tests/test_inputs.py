@@ -6,7 +6,7 @@ import pytest
 
 from genomicslake import header, names, references
 from genomicslake.errors import LakeError
-from genomicslake.publish import Table
+from genomicslake.publish_local import LocalTable
 from vcf_to_parquet import vcf_to_parquet
 
 HEADER = """##fileformat=VCFv4.3
@@ -51,14 +51,14 @@ def test_samples_that_folders_cannot_name(tmp_path: Path, name: str) -> None:
 
 
 def test_two_jobs_on_one_table(tmp_path: Path) -> None:
-    with Table(str(tmp_path / "lake" / "variants")).locked():
+    with LocalTable(str(tmp_path / "lake" / "variants")).locked():
         refused(tmp_path, "another job is writing this table", vcf(tmp_path / "one.vcf", 100))
 
 
 @pytest.mark.parametrize("name", ["my-table", "Variants", "a b", "2024", "sampleid=x"])
 def test_names_that_athena_would_not_take(name: str) -> None:
     with pytest.raises(LakeError, match="can't be a table's name"):
-        Table(f"lake/{name}")
+        LocalTable(f"lake/{name}")
 
 
 LENGTHS = {"GRCh37": {"22": 51304566, "MT": 16569}, "GRCh38": {"chr22": 50818468, "chrM": 16569}}

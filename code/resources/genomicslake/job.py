@@ -4,21 +4,27 @@ import argparse
 import errno
 import hashlib
 import importlib.metadata
+import importlib.resources
 import inspect
 import json
 import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyspark
+
 import genomicslake
-from genomicslake import rejects, sources
+from genomicslake import rejects, s3, sources
 from genomicslake.errors import LakeError
 from genomicslake.publish import Table
+from genomicslake.publish_local import LocalTable
+from genomicslake.publish_s3 import S3Table
 from genomicslake.rejects import Rejected
 from genomicslake.sources import Source
 
@@ -49,6 +55,9 @@ class Result:
     counts: list[Counts] = field(default_factory=list)
 
 
+Convert = Callable[[argparse.Namespace, list[Counts], Table], Result]
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The options that both jobs have."""
     options = argparse.ArgumentParser(description=description, allow_abbrev=False)
@@ -71,15 +80,23 @@ def say(message: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {message}", flush=True)
 
 
+def table_at(path: str) -> Table:
+    """The table that a path or URI names. Raises LakeError where it can't be one."""
+    kind = sources.scheme(path)
+    if kind not in ("", "s3://"):
+        raise LakeError("tables are published to local folders and to S3", where=path, todo="Pass a path or s3://….")
+    return S3Table(path) if kind else LocalTable(path)
+
+
 def run(
     options: argparse.Namespace,
     endings: Sequence[str],
-    convert: Callable[[argparse.Namespace, list[Counts], Table], Result],
+    convert: Convert,
 ) -> None:
     """Find the input, convert it, check the count of records and rows, publish. Raises LakeError; the table
     then is as it was.
     """
-    table = Table(options.output_path)
+    table = table_at(options.output_path)
     try:
         with table.locked():
             _run(options, endings, convert, table)
@@ -92,7 +109,7 @@ def run(
 def _run(
     options: argparse.Namespace,
     endings: Sequence[str],
-    convert: Callable[[argparse.Namespace, list[Counts], Table], Result],
+    convert: Convert,
     table: Table,
 ) -> None:
     found = sources.find(options.input_path, endings)
@@ -100,20 +117,39 @@ def _run(
     counts = [Counts(source, sources.sha256(source.path)) for source in found]
     _refuse_copies(counts)
     identity = _identity(options, counts, convert)
-    table.prepare()
+    if completed := table.prepare():
+        say(f"completed what run {completed} had begun to publish before it died")
     try:
-        current = table.current()
-        if current and current["identity"] == identity:
-            say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
-            return
-        result = convert(options, counts, table)
-        _check(result, table)
-        table.publish(_load(options, table, identity, result))
-    finally:
-        table.discard()
+        result = _made(options, counts, convert, table, identity)
+    except BaseException:
+        with suppress(Exception):  # what happened first is what to tell; the next job takes away what is left
+            table.discard()
+        raise
+    table.discard()
+    if not result:
+        return
     for count in result.counts:
         say(f"{count.source.path}: {count.records:,} records = {count.loaded:,} loaded + {count.rejected:,} rejected")
     say(f"{table.name}: {result.rows:,} rows")
+
+
+def _made(
+    options: argparse.Namespace,
+    counts: list[Counts],
+    convert: Convert,
+    table: Table,
+    identity: str,
+) -> Result | None:
+    """What the conversion tells of itself, once the table is published; None where the table was made before."""
+    current = table.current()
+    if current and current["identity"] == identity:
+        say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
+        return None
+    result = convert(options, counts, table)
+    say(f"counting and publishing {result.rows:,} rows")
+    _check(result, table)
+    table.publish(_load(options, table, identity, result))
+    return result
 
 
 def _refuse_copies(counts: list[Counts]) -> None:
@@ -149,27 +185,28 @@ def _check(result: Result, table: Table) -> None:
     if written != result.rows:
         raise LakeError(
             f"{written} rows were written, {result.rows} were made",
-            where=str(table.path),
+            where=table.path,
             todo="Nothing was published. Run the job again.",
         )
 
 
 def _explained(error: Exception, table: Table) -> LakeError:
-    """What a failure of Spark, Hail or the disk means, from the text that they leave."""
+    """What a failure of Spark, Hail, S3 or the disk means, from the text that they leave."""
     text = str(error)
-    nothing = "The table was published before that." if table.is_published else "Nothing was published."
     if "No space left on device" in text:
         return LakeError(
-            "the disk is full", where=str(table.parent), todo=f"{nothing} Make room and run the job again."
+            "the disk is full", where=table.parent, todo=f"{table.standing} Make room and run the job again."
         )
     not_allowed = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
     if isinstance(error, OSError) and error.filename and error.errno in not_allowed:  # Arrow, which reads, names none
-        todo = f"{nothing} Pass another --output_path, or change who may write there."
-        return LakeError(f"the folder is not writable ({error.strerror})", where=str(table.parent), todo=todo)
+        todo = f"{table.standing} Pass another --output_path, or change who may write there."
+        return LakeError(f"the folder is not writable ({error.strerror})", where=table.parent, todo=todo)
     if told := re.search(r"^genomicslake\.errors\.LakeError: (.+)$", text, re.MULTILINE):
         return LakeError.told(told[1])
+    if of_s3 := s3.explained(text, table.parent, table.standing):
+        return of_s3
     what = _SUMMARY.findall(text) or text.splitlines()[:1] or [repr(error)]
-    return LakeError(f"the conversion failed ({what[-1].strip()})", where=str(table.path), todo=nothing)
+    return LakeError(f"the conversion failed ({what[-1].strip()})", where=table.path, todo=table.standing)
 
 
 _SUMMARY = re.compile(
@@ -177,16 +214,18 @@ _SUMMARY = re.compile(
 )
 
 
-def _identity(options: argparse.Namespace, counts: list[Counts], convert: Callable[..., Result]) -> str:
+def _identity(options: argparse.Namespace, counts: list[Counts], convert: Convert) -> str:
     """The SHA-256 of all that decides what the table will be: input, options, code."""
     code = hashlib.sha256(inspect.getsource(inspect.getmodule(convert) or convert).encode())
-    for path in sorted(Path(genomicslake.__file__).parent.glob("*.py")):
-        code.update(path.read_bytes())
+    package = importlib.resources.files(genomicslake)  # on Glue a zip
+    for path in sorted(package.iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".py"):
+            code.update(path.read_bytes())
     decisive = {
         "sources": sorted(count.sha256 for count in counts),
         "options": _options(options),
         "code": [genomicslake.__version__, code.hexdigest()],
-        "versions": {name: importlib.metadata.version(name) for name in ("hail", "pyspark", "pyarrow")},
+        "versions": [importlib.metadata.version("hail"), pyspark.__version__, pyarrow.__version__],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -1,28 +1,27 @@
 """Tables are written aside, counted, and only then put in the place where readers look.
 
 A table is a folder of Parquet files and `_load.json`, the record of the load that made it. Beside it stand
-`rejects/` and `loads/`, Parquet files of one load each; while a job runs, also `.staging-TABLE/` and
-`.previous-TABLE/`.
+`rejects/` and `loads/`, Parquet files of one load each; while a job runs, also `.staging-TABLE/`. How a table
+gets to its place depends on what the folder is: see publish_local and publish_s3.
 """
 
-import fcntl
-import hashlib
 import json
+import posixpath
 import re
-import shutil
-import tempfile
 import uuid
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
+from genomicslake import s3
 from genomicslake.errors import LakeError
-from genomicslake.sources import HADOOP_SAFE, filesystem
+from genomicslake.sources import HADOOP_SAFE, filesystem, scheme
 
 LOAD = "_load.json"
 LOADS = pa.schema(
@@ -58,24 +57,24 @@ LOADS = pa.schema(
         ("code_commit", pa.string()),
     ]
 )
+THREADS = 32  # requests at a time; they wait for S3 more than they compute
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")  # what Athena takes as a table's name
 
 
-class Table:
-    """A table of the lake: the folder `path`, whose last part is the table's name."""
+class Table(ABC):
+    """A table of the lake: the folder `path`, whose last part is the table's name.
+
+    Paths are local ones or S3 URIs, as Spark and sources.filesystem take them. A job writes into `data` and into
+    folders of `folder`, all in its own part of `.staging-TABLE/`: tasks of one that failed may still be writing.
+    """
 
     def __init__(self, path: str) -> None:
-        if "://" in path and not path.startswith("file://"):
-            raise LakeError(
-                "tables are published to local folders only so far",
-                where=path,
-                todo="Publishing to S3 comes with the stacks; pass a local --output_path.",
-            )
-        _, inside = filesystem(path.rstrip("/"))
-        self.path = Path(inside)
-        self.name = self.path.name
-        if not re.fullmatch(HADOOP_SAFE, inside):
+        self.system, self._inside = filesystem(path.rstrip("/"))
+        before = scheme(path)
+        self.path = before + self._inside
+        parent, self.name = posixpath.split(self._inside)
+        if not re.fullmatch(HADOOP_SAFE, self._inside):
             raise LakeError(
                 "Spark takes characters of this path for something else",
                 where=path,
@@ -85,104 +84,85 @@ class Table:
             raise LakeError(
                 f"{self.name!r} can't be a table's name", where=path, todo="Use lower-case letters, digits and _."
             )
-        self.parent = self.path.parent
-        self._aside = self.parent / f".staging-{self.name}"
-        self.staging = self._aside / uuid.uuid4().hex  # its own: tasks of a job that failed may still be writing
-        self.data = self.staging / "data"
-        self.is_published = False
-        self._previous = self.parent / f".previous-{self.name}"
+        self.parent = before + parent
+        self._parent = parent
+        self._aside = f"{parent}/.staging-{self.name}"
+        self._staging = f"{self._aside}/{uuid.uuid4().hex}"
+        self._data = f"{self._staging}/data"
+        self.staging, self.data = before + self._staging, before + self._data
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other jobs away from the table. Raises LakeError where one is at work on it."""
-        self.parent.mkdir(parents=True, exist_ok=True)
-        own = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
-        with Path(tempfile.gettempdir(), f"genomicslake-{own}.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LakeError(
-                    "another job is writing this table", where=str(self.path), todo="Run this one when it is done."
-                ) from error
-            yield
+    @abstractmethod
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other jobs away from the table, as far as the place allows. Raises LakeError where one is at work."""
 
-    def prepare(self) -> None:
-        """Take away what a job that died left behind; the table is as it was before that job."""
-        if self._previous.exists() and not self.path.exists():
-            self._previous.rename(self.path)
-        shutil.rmtree(self._previous, ignore_errors=True)
-        self.discard()
-        if self.path.exists() and not (self.path / LOAD).is_file() and not _is_empty_folder(self.path):
-            raise LakeError(
-                "there is something that is no table of this lake",
-                where=str(self.path),
-                todo="Pass another --output_path, or move it away.",
-            )
-        self.staging.mkdir(parents=True)
+    @abstractmethod
+    def prepare(self) -> str | None:
+        """Put right what a job that died left behind; the run whose publication that completed, if any.
 
-    def discard(self) -> None:
-        """Take away what was written aside."""
-        shutil.rmtree(self._aside, ignore_errors=True)
+        Raises LakeError where something else than a table stands in its place.
+        """
 
+    @abstractmethod
+    def folder(self, name: str) -> str:
+        """A new folder aside, beside `data`, or `data` itself; Spark makes that one itself."""
+
+    @abstractmethod
     def rows_written(self) -> int:
-        """The rows in the Parquet files written aside, by their footers; whatever is not Parquet is removed."""
-        self.data.mkdir(exist_ok=True)  # a table may have no rows
-        for path in self.data.rglob("*"):
-            if path.is_file() and (path.suffix != ".parquet" or path.name.startswith(".")):
-                path.unlink()  # checksums that Hadoop writes on local disks
-        return count_rows(self.data)
+        """The rows in the Parquet files written aside, by their footers; nothing else there is part of the table."""
 
+    @abstractmethod
     def publish(self, load: dict[str, Any]) -> None:
-        """Put the table, its rejects and the record of its load in their places: all is written, then renamed."""
-        (self.data / LOAD).write_text(json.dumps(load, indent=1), encoding="utf-8")
-        moves = self._rejects(load)
-        record = self.staging / "load.parquet"
-        pq.write_table(pa.Table.from_pylist([load], LOADS), record)
-        moves.append((record, self.parent / "loads" / f"{self.name}-{load['run_id']}.parquet"))
-        for _, to in moves:
-            to.parent.mkdir(exist_ok=True)
-        if self.path.exists():
-            self.path.rename(self._previous)
-        try:
-            self.data.rename(self.path)
-        except OSError:
-            if self._previous.exists():
-                self._previous.rename(self.path)
-            for _, to in moves:
-                with suppress(OSError):
-                    to.parent.rmdir()  # if it is empty
-            raise
-        self.is_published = True
-        for path, to in moves:
-            path.rename(to)
-        shutil.rmtree(self._previous, ignore_errors=True)
+        """Put the table, its rejects and the record of its load in their places, once all is written."""
 
-    def _rejects(self, load: dict[str, Any]) -> list[tuple[Path, Path]]:
-        """Complete the rejected records written aside; where they stand, and where they go."""
-        moves = []
-        for number, part in enumerate(sorted(self.staging.glob("*/rejects-*.parquet"))):
-            rejects = pq.read_table(part)
-            for name in ("dataset", "run_id"):
-                index = rejects.schema.get_field_index(name)
-                rejects = rejects.set_column(index, name, pa.repeat(load[name], len(rejects)))
-            pq.write_table(rejects, part)
-            moves.append((part, self.parent / "rejects" / f"{self.name}-{load['run_id']}-{number:05d}.parquet"))
-        return moves
+    @abstractmethod
+    def discard(self) -> None:
+        """Take away what was written aside, unless it is needed to complete the publication."""
+
+    @property
+    @abstractmethod
+    def standing(self) -> str:
+        """What has become of the table so far, to be told with a failure."""
 
     def current(self) -> dict[str, Any] | None:
         """The record of the load that made the table as it stands; None where there is no whole table."""
         try:
-            load: dict[str, Any] = json.loads((self.path / LOAD).read_text(encoding="utf-8"))
-            return load if count_rows(self.path) == load["rows"] else None
-        except (OSError, ValueError, KeyError, pa.ArrowException):
+            with self.system.open_input_stream(f"{self._inside}/{LOAD}") as file:
+                load: dict[str, Any] = json.loads(file.read())
+            return load if self._count(self._files(self._inside)) == load["rows"] else None
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            if s3.is_failure(error):
+                raise
             return None  # none, or damaged: made anew
 
+    def _files(self, folder: str) -> list[str]:
+        """The Parquet files in a folder and below, without those that Spark and Athena pass over by their names."""
+        listed = self.system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        paths = [info.path for info in listed if info.is_file and info.path.endswith(".parquet")]
+        return [path for path in paths if not re.search(r"/[_.]", path.removeprefix(folder))]
 
-def count_rows(folder: Path) -> int:
-    """The rows of a folder's Parquet files, by their footers."""
-    with ThreadPoolExecutor(16) as threads:
-        return sum(threads.map(lambda path: int(pq.read_metadata(path).num_rows), folder.rglob("*.parquet")))
+    def _count(self, paths: Iterable[str]) -> int:
+        """The rows of Parquet files, by their footers."""
+        return sum(each(lambda path: int(pq.read_metadata(path, filesystem=self.system).num_rows), paths))
+
+    def _record(self, load: dict[str, Any]) -> dict[str, str]:
+        """Complete the rejected records written aside and write the record of the load; where each of these files
+        stands, and where it goes.
+        """
+        moves = {}
+        asides = [path for path in self._files(self._staging) if posixpath.basename(path).startswith("rejects-")]
+        for number, path in enumerate(sorted(asides)):
+            rejects = pq.read_table(path, filesystem=self.system)
+            for name in ("dataset", "run_id"):
+                index = rejects.schema.get_field_index(name)
+                rejects = rejects.set_column(index, name, pa.repeat(load[name], len(rejects)))
+            pq.write_table(rejects, path, filesystem=self.system)
+            moves[path] = f"{self._parent}/rejects/{self.name}-{load['run_id']}-{number:05d}.parquet"
+        record = f"{self._staging}/load.parquet"
+        pq.write_table(pa.Table.from_pylist([load], LOADS), record, filesystem=self.system)
+        return moves | {record: f"{self._parent}/loads/{self.name}-{load['run_id']}.parquet"}
 
 
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+def each(function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
+    """What a function returns for each value, by threads; the first error is raised."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(function, values))

@@ -1,4 +1,9 @@
-"""Hail and Spark, started once a process: on Glue and EMR with what stands there, elsewhere on this machine's cores."""
+"""Hail and Spark, started once a process: on Glue and EMR with what stands there, elsewhere on this machine's cores.
+
+Where spark-submit started the JVM, as on Glue, it must have Hail's jar on its class path, KryoSerializer for
+spark.serializer and Hail's registrator for spark.kryo.registrator; and it is spark-submit (Glue: --extra-py-files)
+that gives this package to the executors.
+"""
 
 import logging
 import os
@@ -30,11 +35,12 @@ def start() -> SparkSession:
     warnings.filterwarnings("ignore", message="Hail was built and tested with Java 11")
     warnings.filterwarnings("ignore", message="Hail requires additional configuration")
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    package = str(Path(__file__).resolve().parents[1])
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     log = Path(tempfile.gettempdir()) / f"hail-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     managed = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit, so Glue and EMR, started the JVM
+    if not managed:
+        package = str(Path(__file__).resolve().parents[1])
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     hl.init(
         quiet=True,
         log=str(log),
@@ -43,7 +49,10 @@ def start() -> SparkSession:
         spark_conf=EVERYWHERE if managed else LOCAL | EVERYWHERE,
     )
     session = SparkSession.builder.getOrCreate()
-    for name, value in EVERYWHERE.items():
-        if not name.startswith("spark.hadoop."):
+    of_hadoop = session.sparkContext._jsc.hadoopConfiguration()
+    for name, value in EVERYWHERE.items():  # of a context that was there already, too
+        if name.startswith("spark.hadoop."):
+            of_hadoop.set(name.removeprefix("spark.hadoop."), value)
+        else:
             session.conf.set(name, value)
     return session

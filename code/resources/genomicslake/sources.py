@@ -2,11 +2,14 @@
 
 import fnmatch
 import hashlib
+import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from pyarrow import fs
 
@@ -29,11 +32,28 @@ class Source:
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """The pyarrow filesystem of a path or URI, and the path inside it (local paths made absolute)."""
+    """The pyarrow filesystem of a path or URI, and the path inside it: local ones made absolute, BUCKET/KEY in S3."""
+    if path.startswith("s3://"):  # what follows is no URI: keys are not percent-encoded
+        inside = path.removeprefix("s3://")
+        return _bucket(inside.split("/")[0]), inside
     if "://" not in path:
         return fs.LocalFileSystem(), str(Path(path).absolute())
     system, inside = fs.FileSystem.from_uri(path)
     return system, inside
+
+
+@cache
+def _bucket(name: str) -> Any:
+    """S3 in the bucket's region, by the environment's credentials, endpoint (AWS_ENDPOINT_URL) and certificates."""
+    options = {"allow_delayed_open": "true"}  # a small file is one request
+    if certificates := os.environ.get("AWS_CA_BUNDLE"):
+        options["tls_ca_file_path"] = certificates
+    try:
+        return fs.FileSystem.from_uri(f"s3://{name}?{urlencode(options)}")[0]
+    except OSError as error:  # it asks AWS for the bucket's region
+        raise LakeError(
+            f"the bucket is not found ({error})", where=f"s3://{name}", todo="Check its name, and that S3 is reachable."
+        ) from error
 
 
 def scheme(path: str) -> str:
@@ -62,8 +82,10 @@ def _files(path: str, endings: tuple[str, ...]) -> list[str]:
         names = [info.path for info in listed if info.is_file and info.path.endswith(endings)]
         nothing = f"the folder has no file that ends in {', '.join(endings)}"
     else:
-        folder = posixpath.dirname(inside)
-        listed = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        try:
+            listed = system.get_file_info(fs.FileSelector(posixpath.dirname(inside)))
+        except FileNotFoundError:  # allow_not_found would also pass over a bucket that is not there
+            listed = []
         names = [info.path for info in listed if info.is_file and fnmatch.fnmatch(info.path, inside)]
         nothing = "no such file"
     if not names:
@@ -98,6 +120,6 @@ def sha256(path: str) -> str:
     system, inside = filesystem(path)
     digest = hashlib.sha256()
     with system.open_input_stream(inside, compression=None) as file:
-        while block := file.read(1 << 20):
+        while block := file.read(8 << 20):  # in S3 each is a request
             digest.update(block)
     return digest.hexdigest()

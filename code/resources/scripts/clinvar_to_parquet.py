@@ -41,9 +41,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     context = spark.sparkContext
     parts = list(enumerate(lines.parts(count.source, 4 * context.defaultParallelism)))
     say(f"writing {table.name}")
-    data, folder = str(table.data), str(table.staging / "source-0")
-    for made in (data, folder):
-        Path(made).mkdir()
+    data, folder = table.folder("data"), table.folder("source-0")
 
     def task(numbered: tuple[int, Part]) -> PartRows:
         return clinvar.write_part(numbered[1], numbered[0], columns, data, folder)

@@ -58,9 +58,8 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         job.refuse(options, count, found.rejected)
         if len(counts) > 1:
             scan.refuse_overlap(head, {contigs[name] for name in found.contigs}, loaded_from)
-        folder = table.staging / f"source-{number}"
-        folder.mkdir()
-        vcf = staged.readable(context, count.source, head, found, (check, by_variant), str(folder))
+        folder = table.folder(f"source-{number}")
+        vcf = staged.readable(context, count.source, head, found, (check, by_variant), folder)
         if count.records > count.rejected:
             readable.append((count, vcf, contigs))
     written = 0
@@ -72,7 +71,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         else:
             made = [variants.by_sample(vcf, genome, contigs) for _, vcf, contigs in readable]
         frame = reduce(writing.union, [rows.frame for rows in made])
-        written = (writing.by_variant if by_variant else writing.by_sample)(frame, str(table.data))
+        written = (writing.by_variant if by_variant else writing.by_sample)(frame, table.data)
         for (count, _, _), rows in zip(readable, made, strict=True):
             count.loaded = writing.observed(rows.observed, "records")
     return Result(written, genome, job.COORDINATE_BASE, None, spark.version, counts)

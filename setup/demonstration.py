@@ -1,0 +1,40 @@
+"""The demonstration data and their tables: made from a seed, then converted by the jobs' own scripts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from setup import demo, jobs, names
+from setup.demo import DemoFiles
+from setup.progress import Steps
+
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Where they stand: the source files, and the folder of the tables."""
+
+    sources: DemoFiles
+    tables: Path
+
+
+def make(steps: Steps, folder: Path = names.BUILD / "demo") -> Demonstration:
+    """Make what is not there yet, in STEPS steps. Raises SetupError."""
+    with steps.step("demonstration data") as step:
+        sources = demo.make(folder)
+        step.made = "a cohort's VCF, an individual's VCF and ClinVar, generated from a seed"
+    tables = folder / "lake"
+    for title, script, table, source, options in (
+        ("cohort to Parquet", "vcf_to_parquet.py", names.VARIANTS_TABLE, sources.cohort, ["--layout", "by_sample"]),
+        (
+            "individual to Parquet",
+            "vcf_to_parquet.py",
+            names.SAMPLE_TABLE,
+            sources.individual,
+            ["--layout", "by_variant"],
+        ),
+        ("ClinVar to Parquet", "clinvar_to_parquet.py", names.CLINVAR_TABLE, sources.clinvar, []),
+    ):
+        with steps.step(title) as step:
+            jobs.run(script, ["--input_path", str(source), "--output_path", str(tables / table), *options], step)
+    return Demonstration(sources, tables)

@@ -1,0 +1,90 @@
+"""What would make a set-up fail half-way, looked at before anything is made."""
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from setup.errors import SetupError
+from setup.progress import Doing
+from setup.settings import Settings
+from setup.stacks import Stack
+
+# One call of each service that the solution uses; none of them changes or costs anything.
+PROBES = (
+    ("codecommit", "list_repositories"),
+    ("codepipeline", "list_pipelines"),
+    ("codebuild", "list_projects"),
+    ("glue", "get_data_catalog_encryption_settings"),
+    ("athena", "list_work_groups"),
+)
+
+
+def check(session: boto3.Session, settings: Settings, doing: Doing) -> str:
+    """The ARN of a key that somebody else encrypts the catalog with, or nothing. Raises SetupError for what stands in
+    the way, and tells what to do about it.
+    """
+    doing("who am I")
+    account = session.client("sts").get_caller_identity()["Account"]
+    for service, operation in PROBES:
+        doing(f"{service} in {session.region_name}")
+        _probe(session, service, operation)
+    _names_are_free(session, settings)
+    return _catalog_key(session, settings, account)
+
+
+def _probe(session: boto3.Session, service: str, operation: str) -> None:
+    try:
+        getattr(session.client(service), operation)()
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        todo = (
+            "CodeCommit is not open to every account: see its console, or ask AWS Support."
+            if service == "codecommit"
+            else "Give the set-up's role that permission, or launch in another region."
+        )
+        raise SetupError(f"{service} can't be used in {session.region_name} ({code}: {message}). {todo}") from error
+    except BotoCoreError as error:
+        raise SetupError(
+            f"{service} does not answer in {session.region_name} ({error}). Launch in another region."
+        ) from error
+
+
+def _names_are_free(session: boto3.Session, settings: Settings) -> None:
+    """What has the project's names has to be of the project's stacks."""
+    codecommit, glue = session.client("codecommit"), session.client("glue")
+    for part in ("Pipe", "Code"):
+        owner = Stack(session, f"{settings.project}{'Zone' if part == 'Pipe' else 'Pipe'}")
+        try:
+            codecommit.get_repository(repositoryName=f"{settings.project}{part}")
+        except codecommit.exceptions.RepositoryDoesNotExistException:
+            continue
+        if owner.status() in (None, "DELETE_COMPLETE"):
+            raise SetupError(
+                f"There is a repository {settings.project}{part}, which is not of this solution. "
+                "Launch with another Project, or move it away."
+            )
+    try:
+        glue.get_database(Name=settings.prefix)
+    except glue.exceptions.EntityNotFoundException:
+        return
+    if Stack(session, f"{settings.project}Code").status() in (None, "DELETE_COMPLETE"):
+        raise SetupError(
+            f"There is a database {settings.prefix} in the data catalog, which is not of this solution. "
+            "Launch with another Project, or rename it."
+        )
+
+
+def _catalog_key(session: boto3.Session, settings: Settings, account: str) -> str:
+    told = session.client("glue").get_data_catalog_encryption_settings(CatalogId=account)
+    at_rest = told["DataCatalogEncryptionSettings"].get("EncryptionAtRest", {})
+    if at_rest.get("CatalogEncryptionMode", "DISABLED") == "DISABLED":
+        return ""
+    key = str(at_rest.get("SseAwsKmsKeyId", ""))
+    ours = Stack(session, f"{settings.project}Zone").resources().get("DataKey")
+    if ours and key.endswith(ours):
+        return ""
+    if settings.catalog_encryption == "Manage":
+        raise SetupError(
+            f"The data catalog of this account and region is encrypted already, with {key or 'a key of AWS'}. "
+            "Launch with CatalogEncryption set to LeaveAsIs: it stays so, and the project's roles may use that key."
+        )
+    return key if key.startswith("arn:") else ""

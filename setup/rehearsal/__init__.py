@@ -1,0 +1,1 @@
+"""AWS on this machine: a pinned emulator, and real executors for what it lacks or only pretends."""

@@ -1,0 +1,121 @@
+"""`./setup.sh teardown`: everything that deploy made, in reverse. What is gone already is passed over, so a run after a
+failure goes on from where that one stood.
+"""
+
+import json
+from typing import Any
+
+import boto3
+from rich.console import Console
+
+from setup import buckets, metrics
+from setup.errors import SetupError
+from setup.pipeline import Pipeline
+from setup.progress import Doing, Steps
+from setup.settings import Settings
+from setup.stacks import Stack
+
+STEPS = 5
+TRIES = 4  # a bucket that is written to while it is deleted is emptied again
+_NOTEBOOKS = "/aws/sagemaker/NotebookInstances"
+_KEPT = {"DataLakeBucket", "LogsBucket"}  # with OnDelete: KeepData, as pipe_cfn.yml has it
+
+
+def run(session: boto3.Session, settings: Settings, console: Console) -> None:
+    """Delete all of it, but what OnDelete keeps; that is named. Raises SetupError."""
+    steps = Steps(console, STEPS)
+    zone, pipe, code = (Stack(session, f"{settings.project}{part}") for part in ("Zone", "Pipe", "Code"))
+    in_pipe, in_zone = pipe.resources(), zone.resources()
+    keeps = settings.on_delete == "KeepData"
+    with steps.step("what runs") as step:
+        if "Pipeline" in in_pipe:
+            Pipeline(session, in_pipe["Pipeline"]).stop(step.doing)
+        _stop_jobs_and_crawlers(session, settings.prefix, step.doing)
+        step.made = "pipeline, jobs and crawlers stand still"
+    with steps.step("code stack") as step:
+        code.delete(step.doing)
+        step.made = f"{code.name} is gone"
+    with steps.step("pipe stack") as step:
+        holds = {name: bucket for name, bucket in in_pipe.items() if name.endswith("Bucket")}
+        going = [bucket for name, bucket in holds.items() if not (keeps and name in _KEPT)]
+        _delete_with_buckets(session, pipe, holds, going, step.doing)
+        step.made = f"{pipe.name} is gone, with {len(going)} buckets"
+    with steps.step("zone stack") as step:
+        zone.delete(step.doing)
+        step.made = f"{zone.name} is gone"
+    with steps.step("logs") as step:
+        step.made = f"{_delete_log_groups(session, settings)} log groups deleted"
+    if keeps:
+        kept = [f"s3://{bucket}" for name, bucket in holds.items() if name in _KEPT]
+        kept += [f"KMS key {in_zone['DataKey']}"] if "DataKey" in in_zone else []
+        console.print(f"Kept, as OnDelete says: {', '.join(kept) or 'nothing was left to keep'}", soft_wrap=True)
+    if settings.anonymous_metrics == "Yes" and json.loads(settings.request or "{}"):
+        console.print(metrics.send("delete", settings.deployment_id, session.region_name))
+
+
+def _stop_jobs_and_crawlers(session: boto3.Session, prefix: str, doing: Doing) -> None:
+    client = session.client("glue")
+    for page in client.get_paginator("get_jobs").paginate():
+        for job in page["Jobs"]:
+            if job["Name"].startswith(f"{prefix}-"):
+                runs = client.get_job_runs(JobName=job["Name"], MaxResults=50)["JobRuns"]
+                running = [run["Id"] for run in runs if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING")]
+                if running:
+                    doing(f"stopping {job['Name']}")
+                    client.batch_stop_job_run(JobName=job["Name"], JobRunIds=running)
+    for page in client.get_paginator("get_crawlers").paginate():
+        for crawler in page["Crawlers"]:
+            if crawler["Name"].startswith(f"{prefix}-") and crawler["State"] == "RUNNING":
+                doing(f"stopping {crawler['Name']}")
+                try:
+                    client.stop_crawler(Name=crawler["Name"])
+                except (client.exceptions.CrawlerNotRunningException, client.exceptions.CrawlerStoppingException):
+                    continue  # it was faster
+
+
+def _delete_with_buckets(
+    session: boto3.Session, stack: Stack, holds: dict[str, str], going: list[str], doing: Doing
+) -> None:
+    """Delete the stack of the buckets; each is empty first, and no access logs come after that."""
+    for bucket in holds.values():
+        buckets.stop_logging(session, bucket)
+    for attempt in range(TRIES):
+        for bucket in going:
+            buckets.empty(session, bucket, doing)
+        try:
+            stack.delete(doing)
+            return
+        except SetupError as error:
+            if attempt + 1 == TRIES:
+                raise
+            doing(f"again, for {error}")
+
+
+def _delete_log_groups(session: boto3.Session, settings: Settings) -> int:
+    """Glue makes log groups by itself, under names with the project's in them."""
+    client = session.client("logs")
+    pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws-glue/")
+    ours = [
+        group["logGroupName"]
+        for page in pages
+        for group in page["logGroups"]
+        if settings.project in group["logGroupName"] or f"/{settings.prefix}/" in group["logGroupName"]
+    ]
+    if _delete_notebook_logs(client, settings.prefix):
+        ours.append(_NOTEBOOKS)
+    for group in ours:
+        client.delete_log_group(logGroupName=group)
+    return len(ours)
+
+
+def _delete_notebook_logs(client: Any, prefix: str) -> bool:
+    """The notebook's log streams, in the group that all notebooks of the account share; whether that is empty now."""
+    try:
+        pages = list(client.get_paginator("describe_log_streams").paginate(logGroupName=_NOTEBOOKS))
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    streams = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+    ours = [stream for stream in streams if stream.startswith(f"{prefix}-")]
+    for stream in ours:
+        client.delete_log_stream(logGroupName=_NOTEBOOKS, logStreamName=stream)
+    return bool(ours) and len(ours) == len(streams)
