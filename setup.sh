@@ -109,7 +109,8 @@ case $verb in
     "$venv/bin/ruff" check .
     "$venv/bin/ruff" format --check .
     "$venv/bin/mypy"
-    shellcheck setup.sh .ci/run
+    shellcheck setup.sh .ci/run code/build/*.sh code/resources/notebooks/*.sh
+    "$venv/bin/cfn-lint" templates/*.yml zone/*.yml pipe/*.yml code/code_cfn.yml
     ;;
   lock)
     cd "$root"

@@ -20,6 +20,7 @@ from setup import demonstration, names, publish
 from setup.drug_response import Lake
 from setup.progress import Steps
 from setup.rehearsal import process, remains
+from setup.stacks import Stack
 from tests.acceptance import DATA, published
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is absent")
@@ -105,7 +106,9 @@ def test_launch(session: boto3.Session) -> None:
         *("cloudformation", "create-stack", "--stack-name", STACK, "--template-url", template_url()),
         *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
     )
-    aws("cloudformation", "wait", "stack-create-complete", "--stack-name", STACK)
+    wait_for(Stack(session, STACK).status, lambda status: status != "CREATE_IN_PROGRESS")
+    wait_for(Stack(session, STACK).status, lambda status: not str(status).endswith("_IN_PROGRESS"))
+    assert Stack(session, STACK).status() == "CREATE_COMPLETE", Stack(session, STACK).first_failure()
     stacks = session.client("cloudformation").describe_stacks()["Stacks"]
     assert {stack["StackName"]: stack["StackStatus"] for stack in stacks} == {
         STACK: "CREATE_COMPLETE",
@@ -269,7 +272,8 @@ def test_update_to_another_version(session: boto3.Session) -> None:
         *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
         *("--parameters", "ParameterKey=GlueVersion,ParameterValue=5.0"),
     )
-    aws("cloudformation", "wait", "stack-update-complete", "--stack-name", STACK)
+    wait_for(Stack(session, STACK).status, lambda status: not str(status).endswith("_IN_PROGRESS"))
+    assert Stack(session, STACK).status() == "UPDATE_COMPLETE", Stack(session, STACK).first_failure()
     job = aws("glue", "get-job", "--job-name", "genomicsanalysis-vcf-to-parquet")["Job"]
     assert job["GlueVersion"] == "5.0"
     after = session.client("codecommit").get_branch(repositoryName="GenomicsAnalysisCode", branchName="main")

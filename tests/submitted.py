@@ -47,13 +47,14 @@ def package(folder: Path) -> Path:
     return Path(shutil.make_archive(str(folder / "genomicslake"), "zip", files))
 
 
-def command(classes: Path, script: Path, *arguments: str) -> list[str]:
-    """spark-submit for a script, with what Glue is told for the jobs."""
+def command(classes: Path, script: Path, *arguments: str, **settings: str) -> list[str]:
+    """spark-submit for a script, with what Glue is told for the jobs; `settings` of Spark with `_` for their dots."""
     hail = importlib.resources.files("hail") / "backend" / "hail-all-spark.jar"
-    class_path = f"{hail}:{classes}"
-    where = ["--master", "local[2]", "--driver-memory", "2g", "--driver-class-path", class_path]
-    told = [part for name, value in SETTINGS.items() for part in ("--conf", f"{name}={value}")]
-    return [str(PYSPARK / "bin" / "spark-submit"), *where, *told, str(script), *arguments]
+    class_path = {f"spark.{part}.extraClassPath": f"{hail}:{classes}" for part in ("driver", "executor")}
+    asked = {"spark.master": "local[2]", "spark.driver.memory": "2g"} | class_path | SETTINGS
+    asked |= {name.replace("_", "."): value for name, value in settings.items()}
+    told = [part for name, value in asked.items() for part in ("--conf", f"{name}={value}")]
+    return [str(PYSPARK / "bin" / "spark-submit"), *told, str(script), *arguments]
 
 
 def environment(zipped: Path, credentials: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -259,6 +260,29 @@ def told_of(value: Any) -> Any:
         left_out = ("run_id", "loaded_at", "path", "source")
         return {name: told_of(one) for name, one in value.items() if name not in left_out}
     return value
+
+
+def test_executors_that_are_processes_of_their_own(
+    lake: Lake, classes: Path, package: Path, credentials: dict[str, str], tmp_path: Path
+) -> None:
+    """As on Glue's workers: they have the package from spark-submit, and the class path that spark-submit gives."""
+    for name in ("bin", "jars", "python"):
+        (tmp_path / name).symlink_to(submitted.PYSPARK / name)
+    script = submitted.RESOURCES / "scripts" / "vcf_to_parquet.py"
+    moved = shutil.copy(script, tmp_path)
+    paths = ["--input_path", lake.put("input/half.vcf", HALF), "--output_path", lake.table("vcf")]
+    cluster = {"spark_master": "local-cluster[2,1,1024]", "spark_submit_pyFiles": str(package)}
+    ran = subprocess.run(
+        submitted.command(classes, Path(moved), *paths, **cluster),
+        env={**submitted.environment(package, credentials), "SPARK_HOME": str(tmp_path), "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(list((tmp_path / "work").glob("app-*/*"))) == 2
+    assert len(lake.rows("vcf")) == 103
+    assert lake.leftovers() == []
 
 
 # Doing it again, and something else

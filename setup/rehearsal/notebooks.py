@@ -221,9 +221,8 @@ def _environment(instance: dict[str, Any], place: Path) -> dict[str, str]:
     aws = shims / "aws"
     aws.unlink(missing_ok=True)
     aws.symlink_to(Path(sys.executable).parent / "aws")
-    relocation = ";".join(
-        f"s#(^|[^A-Za-z0-9._/])({folder})(/|[^A-Za-z0-9._-]|$)#\\1{place}\\2\\3#g" for folder in _RELOCATED
-    )
+    # in one pass: the folder that stands in may itself be below one of them
+    relocation = f"s#(^|[^A-Za-z0-9._/])({'|'.join(_RELOCATED)})(/|[^A-Za-z0-9._-]|$)#\\1{place}\\2\\3#g"
     kept = ("PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY")
     return extend.role_environment(instance["RoleArn"], "SageMaker") | {
         **{name: os.environ[name] for name in kept if name in os.environ},

@@ -27,6 +27,10 @@ _MEANINGS = {  # S3's codes as pyarrow, boto3, Spark and the file systems behind
         r"|UNKNOWN \(HTTP status 400\) during Head",  # whose answers have no text
         "Are they expired? Get new ones, and run the job again.",
     ),
+    "S3 can't be reached": (
+        r"AWS Error NETWORK_CONNECTION|Could not connect to the endpoint URL",
+        "Is there a network, and a VPC endpoint for S3 where there is none? Run the job again.",
+    ),
     "this Spark can't read s3://": (
         r"""No FileSystem for scheme "s3\"""",
         "Run the job on Glue or EMR, or in a rehearsal (./setup.sh local); elsewhere pass local paths.",

@@ -1,8 +1,7 @@
 """Hail and Spark, started once a process: on Glue and EMR with what stands there, elsewhere on this machine's cores.
 
-Where spark-submit started the JVM, as on Glue, it must have Hail's jar on its class path, KryoSerializer for
-spark.serializer and Hail's registrator for spark.kryo.registrator; and it is spark-submit (Glue: --extra-py-files)
-that gives this package to the executors.
+Where spark-submit started the JVM, as on Glue, it is told there of Hail's jar (Glue: --extra-jars) and of this
+package (--extra-py-files), for the driver and the executors.
 """
 
 import logging
@@ -22,6 +21,12 @@ LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
 }
+HAIL = {  # what Hail sets where it makes the context itself
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+    "spark.kryo.registrator": "is.hail.kryo.HailKryoRegistrator",
+    "spark.kryoserializer.buffer.max": "1g",
+    "spark.driver.maxResultSize": "0",
+}
 EVERYWHERE = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
@@ -38,15 +43,19 @@ def start() -> SparkSession:
     log = Path(tempfile.gettempdir()) / f"hail-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     managed = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit, so Glue and EMR, started the JVM
-    if not managed:
+    context = None
+    if managed:  # by itself Hail would put its jar in the place of the executors' class path, which has Glue's own
+        context = SparkSession.builder.config(map=HAIL | EVERYWHERE).getOrCreate().sparkContext
+    else:
         package = str(Path(__file__).resolve().parents[1])
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     hl.init(
+        sc=context,
         quiet=True,
         log=str(log),
         show_progress=False,
         idempotent=True,
-        spark_conf=EVERYWHERE if managed else LOCAL | EVERYWHERE,
+        spark_conf=None if managed else LOCAL | EVERYWHERE,
     )
     session = SparkSession.builder.getOrCreate()
     of_hadoop = session.sparkContext._jsc.hadoopConfiguration()
