@@ -73,7 +73,9 @@ def _run(crawler: dict[str, Any]) -> None:
             client.get_security_configuration(Name=crawler["CrawlerSecurityConfiguration"])
         for target in crawler["Targets"].get("S3Targets", []):
             made = _Crawl(crawler, target).run()
-            _metrics[name] = {key: _metrics.get(name, {}).get(key, 0) + value for key, value in made.items()}
+            counts = _metrics.setdefault(name, {})
+            for what, count in made.items():
+                counts[what] = counts.get(what, 0) + count
             lines.append(f"[{name}] INFO: {target['Path']}: {json.dumps(made)}")
     except Exception as error:  # the crawl has to end, and to say why
         status, message = "FAILED", str(error)
