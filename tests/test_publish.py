@@ -2,10 +2,14 @@
 
 import io
 import zipfile
+from pathlib import Path
 
+import boto3
 import pytest
 
 from setup import names, publish
+from setup.demo import DemoFiles
+from setup.demonstration import Demonstration
 from setup.errors import SetupError
 
 
@@ -29,8 +33,9 @@ def test_the_archive_has_what_the_build_needs() -> None:
 
 
 def test_a_prefix_ends_with_a_slash() -> None:
+    made = Demonstration(DemoFiles(Path(), Path(), Path()), Path())
     with pytest.raises(SetupError, match="has to end with a slash"):
-        publish.publish(None, "b", "no-slash", None, print)  # type: ignore[arg-type] - neither is looked at
+        publish.publish(boto3.Session(), "b", "no-slash", made, print)
 
 
 def test_the_templates_name_is_the_guides() -> None:
