@@ -111,6 +111,8 @@ case $verb in
     "$venv/bin/mypy"
     shellcheck setup.sh .ci/run code/build/*.sh code/resources/notebooks/*.sh
     "$venv/bin/cfn-lint" templates/*.yml zone/*.yml pipe/*.yml code/code_cfn.yml
+    install taskcat "$root/.venv-taskcat"
+    .venv-taskcat/bin/taskcat lint
     ;;
   lock)
     cd "$root"
@@ -119,9 +121,16 @@ case $verb in
     uv pip compile pyproject.toml "${options[@]}" --output-file requirements/local.txt
     uv pip compile pyproject.toml "${options[@]}" --extra test --extra lint \
       --constraints requirements/local.txt --output-file requirements/test.txt
-    for group in deploy emulator java; do
+    for group in deploy emulator java taskcat; do
       uv pip compile --group "pyproject.toml:$group" "${options[@]}" --output-file "requirements/$group.txt"
     done
+    # what the pipeline's builds and the notebook install; Glue has PySpark
+    uv pip compile code/requirements/jobs.in "${options[@]}" --no-emit-package pyspark --no-emit-package py4j \
+      --constraints requirements/local.txt --output-file code/requirements/jobs.txt
+    uv pip compile code/requirements/checks.in "${options[@]}" \
+      --constraints requirements/test.txt --output-file code/requirements/checks.txt
+    uv pip compile code/resources/notebooks/requirements.in "${options[@]}" \
+      --constraints requirements/local.txt --output-file code/resources/notebooks/requirements.txt
     ;;
   *)
     help >&2

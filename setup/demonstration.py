@@ -1,6 +1,9 @@
 """The demonstration data and their tables: made from a seed, then converted by the jobs' own scripts."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from setup import demo, jobs, names
@@ -36,5 +39,20 @@ def make(steps: Steps, folder: Path = names.BUILD / "demo") -> Demonstration:
         ("ClinVar to Parquet", "clinvar_to_parquet.py", names.CLINVAR_TABLE, sources.clinvar, []),
     ):
         with steps.step(title) as step:
+            stamp = folder / f".{table}-{_digest(source, [script, *options])}"
+            if stamp.exists() and (tables / table / names.LOAD).exists():
+                step.made = f"{table} is there, made by these scripts from this file"
+                continue
+            for older in folder.glob(f".{table}-*"):
+                older.unlink()
             jobs.run(script, ["--input_path", str(source), "--output_path", str(tables / table), *options], step)
+            stamp.touch()
     return Demonstration(sources, tables)
+
+
+def _digest(source: Path, command: Sequence[str]) -> str:
+    """Of all that a table's rows depend on: the file, the command, the jobs' code, Hail and Spark."""
+    digest = hashlib.sha256(repr((command, version("hail"), version("pyspark"))).encode())
+    for path in (source, *sorted((names.ROOT / "code" / "resources").rglob("*.py"))):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]

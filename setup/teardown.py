@@ -38,19 +38,21 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     with steps.step("pipe stack") as step:
         holds = {name: bucket for name, bucket in in_pipe.items() if name.endswith("Bucket")}
         going = [bucket for name, bucket in holds.items() if not (keeps and name in _KEPT)]
+        stays = [f"s3://{bucket}" for bucket in holds.values() if bucket not in going]
         _delete_with_buckets(session, pipe, holds, going, step.doing)
-        step.made = f"{pipe.name} is gone, with {len(going)} buckets"
+        step.made = f"{pipe.name} is gone, with {len(going)} buckets{_kept(stays)}"
     with steps.step("zone stack") as step:
         zone.delete(step.doing)
-        step.made = f"{zone.name} is gone"
+        stays = [f"KMS key {in_zone['DataKey']}"] if keeps and "DataKey" in in_zone else []
+        step.made = f"{zone.name} is gone{_kept(stays)}"
     with steps.step("logs") as step:
         step.made = f"{_delete_log_groups(session, settings)} log groups deleted"
-    if keeps:
-        kept = [f"s3://{bucket}" for name, bucket in holds.items() if name in _KEPT]
-        kept += [f"KMS key {in_zone['DataKey']}"] if "DataKey" in in_zone else []
-        console.print(f"Kept, as OnDelete says: {', '.join(kept) or 'nothing was left to keep'}", soft_wrap=True)
     if settings.anonymous_metrics == "Yes" and json.loads(settings.request or "{}"):
         console.print(metrics.send("delete", settings.deployment_id, session.region_name))
+
+
+def _kept(things: list[str]) -> str:
+    return f"; kept, as OnDelete says: {', '.join(things)}" if things else ""
 
 
 def _stop_jobs_and_crawlers(session: boto3.Session, prefix: str, doing: Doing) -> None:

@@ -1,0 +1,54 @@
+"""Fixtures that tests/rehearsal.py and tests/faults.py share: one AWS, one launched solution in it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from rich.console import Console
+
+from setup import demonstration, names, publish
+from setup.progress import Steps
+from setup.rehearsal import process, remains
+from tests import solution
+
+
+@pytest.fixture(scope="session")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]:
+    """The launching user's, in an AWS of its own that has the published solution and nothing else."""
+    made = demonstration.make(Steps(Console(), demonstration.STEPS))
+    emulator = process.start(tmp_path_factory.mktemp("rehearsal") / "home")
+    before = dict(os.environ)
+    os.environ.update(emulator.environment)
+    session = boto3.Session(region_name=process.REGION)
+    session.client("s3").create_bucket(Bucket=solution.BUCKET)
+    publish.publish(session, solution.BUCKET, solution.PREFIX, made, print)
+    yield session
+    os.environ.clear()
+    os.environ.update(before)
+    process.stop(emulator)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A solution that was launched, and what stood right after that."""
+
+    session: boto3.Session
+    things: list[str]
+    keys: list[str]  # of the data lake
+
+
+@pytest.fixture(scope="session")
+def launch(session: boto3.Session) -> Launch:
+    """The root stack, created with the AWS CLI; it keeps the data when it is deleted."""
+    parameters = ("--parameters", "ParameterKey=OnDelete,ParameterValue=KeepData")
+    solution.aws("cloudformation", "create-stack", *solution.root(solution.STACK, solution.PREFIX), *parameters)
+    assert solution.ended(session, solution.STACK) == "CREATE_COMPLETE", solution.reasons(session, solution.STACK)
+    return Launch(session, remains.things(session), solution.lake_keys(session, names.PROJECT))
+
+
+@pytest.fixture(scope="session")
+def launched(launch: Launch) -> boto3.Session:
+    """The launching user's session, with the solution launched."""
+    return launch.session

@@ -1,0 +1,308 @@
+"""What goes wrong on the way: the orchestrator is killed, builds and crawlers fail, buckets fill up, stacks are half
+gone. The root stack ends failed or rolled back with the reason in its events, and a later delete succeeds.
+
+Called by .ci/run after tests/rehearsal.py, in the same process: the solution that was launched there is the one that a
+second project stands beside, and that is deleted here.
+"""
+
+import contextlib
+import http.server
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from setup import deploy, names, teardown
+from setup.rehearsal import remains
+from setup.stacks import Stack
+from tests import solution
+from tests.acceptance import DATA, published
+from tests.conftest import Launch
+from tests.solution import STACK, aws
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is absent")
+
+SECOND = "Second"  # a project beside the launched one
+PUBLISHED = f"s3 bucket {solution.BUCKET}"
+ORCHESTRATOR = """
+import sys
+from setup import __main__ as verbs, metrics
+metrics.ENDPOINT = sys.argv[1]
+verbs.main(sys.argv[2:])
+"""
+
+
+# The orchestrator, killed
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """A server in the place of AWS's, and what it was sent."""
+    received: list[dict[str, object]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+
+
+def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None) -> list[str]:
+    """Run a verb as the build does, and kill it at the first line that has `until`; the lines until then."""
+    told = {
+        "PROJECT": project,
+        "ON_DELETE": "DeleteData" if project == SECOND else "KeepData",
+        "SOLUTION_BUCKET": solution.BUCKET,
+        "SOLUTION_PREFIX": solution.PREFIX,
+        "CATALOG_ENCRYPTION": "LeaveAsIs",  # the launched one manages it
+        "ANONYMOUS_METRICS": "Yes",
+        "DEPLOYMENT_ID": "00000000-0000-4000-8000-000000000000",
+        "REQUEST": json.dumps({"RequestType": "Delete" if verb == "teardown" else "Create"}),
+        "PYTHONPATH": str(names.ROOT),
+    }
+    command = [sys.executable, "-c", ORCHESTRATOR, endpoint, verb]
+    lines = []
+    with subprocess.Popen(
+        command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if until and until in line:
+                process.kill()
+                break
+    assert until or process.returncode == 0, "\n".join(lines)
+    assert not until or until in lines[-1], "\n".join(lines)
+    return lines
+
+
+def moments(steps: int) -> list[str]:
+    """Lines at which to kill: the begin of every step and its end, but for the end of the last."""
+    return [moment for step in range(1, steps + 1) for moment in (f"{step}/{steps} ", f"✓ {step}/{steps} ")][:-1]
+
+
+def anonymous(things: list[str], project: str) -> list[str]:
+    """Things of a project without what differs between two: the project's name, random ids and suffixes."""
+    found = []
+    for thing in things:
+        text = thing.replace(project, "PROJECT").replace(project.lower(), "project")
+        text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "ID", text)
+        found.append(re.sub(r"(?<=-)[0-9a-zA-Z]{8,}$", "SUFFIX", text))
+    return sorted(found)
+
+
+def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[dict[str, object]]]) -> None:
+    """Run again and again it goes on, and what stands then is what stands after a launch without a kill."""
+    session, (endpoint, received) = launch.session, metrics
+    before = remains.things(session)
+    for moment in moments(deploy.STEPS):
+        orchestrate(SECOND, "deploy", endpoint, until=moment)
+    assert received == []
+    orchestrate(SECOND, "deploy", endpoint)
+    assert [one["Data"] for one in received] == [
+        {"Event": "create", "Version": names.VERSION, "Region": session.region_name}
+    ]
+    made = [thing for thing in remains.things(session) if thing not in before]
+    of_root = set(Stack(session, STACK).resources().values()) | {STACK}
+    first = [thing for thing in launch.things if not any(name in thing for name in of_root) and thing != PUBLISHED]
+    first = [thing for thing in first if " catalog encryption " not in thing and "connection passwords" not in thing]
+    assert anonymous(made, SECOND) == anonymous(first, names.PROJECT)
+    assert solution.lake_keys(session, SECOND) == launch.keys
+    for name in (f"{SECOND}Pipe", f"{SECOND}Code"):
+        client = session.client("codecommit")
+        head = client.get_branch(repositoryName=name, branchName="main")["branch"]["commitId"]
+        assert client.get_commit(repositoryName=name, commitId=head)["commit"]["parents"] == []
+    assert solution.frequencies(solution.drug_rows(session, SECOND)) == published()
+
+
+# Deleting
+
+
+class Filler:
+    """Somebody who goes on writing into a bucket."""
+
+    def __init__(self, session: boto3.Session, bucket: str) -> None:
+        self._client, self._bucket = session.client("s3"), bucket
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, daemon=True)
+
+    def _fill(self) -> None:
+        for number in itertools.count():
+            if self._stop.is_set():
+                return
+            with contextlib.suppress(ClientError):  # the bucket is gone
+                self._client.put_object(Bucket=self._bucket, Key=f"late/{number}", Body=b"")
+            self._stop.wait(0.02)
+
+    def __enter__(self) -> "Filler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_uninstall_by_hand(launched: boto3.Session) -> None:
+    """Appendix C's commands, for the second project; the first stands as before."""
+    commands = solution.appendix("C")[-1]
+    assert "list-object-versions" in commands
+    solution.shell(commands.replace(names.PROJECT, SECOND))
+    left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
+    assert [thing for thing in left if not thing.startswith("logs log group /aws-glue/")] == []
+    assert solution.frequencies(solution.drug_rows(launched)) == published()
+
+
+def test_a_bucket_that_fills_up_again(launched: boto3.Session, metrics: tuple[str, list[dict[str, object]]]) -> None:
+    """Teardown is killed at the begin and the end of its first steps; then the root stack, half deleted, is deleted
+    while somebody writes into a bucket: that fails, and says which bucket it was.
+    """
+    endpoint, _ = metrics
+    for moment in moments(teardown.STEPS)[:4]:
+        orchestrate(names.PROJECT, "teardown", endpoint, until=moment)
+    assert Stack(launched, f"{names.PROJECT}Code").status() is None
+    bucket = Stack(launched, f"{names.PROJECT}Pipe").resources()["ResourcesBucket"]
+    with Filler(launched, bucket):
+        aws("cloudformation", "delete-stack", "--stack-name", STACK)
+        assert solution.ended(launched, STACK) == "DELETE_FAILED"
+    assert bucket in solution.reasons(launched, STACK)
+    assert Stack(launched, f"{names.PROJECT}Pipe").status() == "DELETE_FAILED"
+
+
+def test_a_stack_that_is_half_deleted(launch: Launch, metrics: tuple[str, list[dict[str, object]]]) -> None:
+    """Teardown is killed at its other steps, too; then one delete ends it. What OnDelete keeps is left, and whole."""
+    session, (endpoint, received) = launch.session, metrics
+    received.clear()
+    in_pipe = Stack(session, f"{names.PROJECT}Pipe").resources()
+    key = Stack(session, f"{names.PROJECT}Zone").resources()["DataKey"]
+    told = []
+    for moment in moments(teardown.STEPS)[4:]:
+        told += orchestrate(names.PROJECT, "teardown", endpoint, until=moment)
+    said = "\n".join(told)
+    orchestrate(names.PROJECT, "teardown", "http://127.0.0.1:9")  # nobody listens there: no failure
+    assert received == []
+    solution.shell(solution.appendix("C")[0])
+    kept = [in_pipe["DataLakeBucket"], in_pipe["LogsBucket"]]
+    left = [f"kms key {key}", *(f"s3 bucket {bucket}" for bucket in kept)]
+    assert remains.things(session) == sorted([*left, PUBLISHED])
+    assert all(f"s3://{bucket}" in said for bucket in kept)
+    assert f"KMS key {key}" in said
+    lake = session.resource("s3").Bucket(kept[0])
+    keys = [one.key for one in lake.objects.all()]
+    assert set(launch.keys) <= set(keys)
+    for bucket in map(session.resource("s3").Bucket, kept):
+        bucket.object_versions.delete()
+        bucket.delete()
+    session.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert remains.things(session) == [PUBLISHED]
+
+
+# Launches that fail
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a version of the solution, and what the root stack's events have to say about it."""
+
+    project: str
+    changes: dict[str, tuple[str, str]]
+    reasons: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+
+
+def one_wrong_hash() -> dict[str, tuple[str, str]]:
+    """The hashes of one small package, each with its first eight digits changed."""
+    path = "code/requirements/jobs.txt"
+    text = (names.ROOT / path).read_text()
+    block = re.search(r"^deprecated==(?:.*\\\n)+.*$", text, re.MULTILINE)
+    assert block
+    return {path: (block[0], re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", block[0]))}
+
+
+FAULTS = (
+    Fault(
+        "BadResource",
+        {"code/code_cfn.yml": ("Service: sagemaker.amazonaws.com", "Service: ec2.amazonaws.com")},
+        ("BadResourceCode", "Notebook (AWS::SageMaker::NotebookInstance)", "BadResourceRunbookRole"),
+    ),
+    Fault("BadBuild", one_wrong_hash(), ("BuildHail", "DO NOT MATCH THE HASHES", "deprecated")),
+    Fault(
+        "BadCrawler",
+        {"code/code_cfn.yml": ("${DataLakeBucket}/tables/*", "${DataLakeBucket}/nothing/*")},
+        ("Crawler badcrawler-", "FAILED", "AccessDenied"),
+    ),
+    # asks for metrics where the mapping has them off
+    Fault(
+        "StoppedBuild",
+        {"templates/setup_cfn.yml": ("Data: 'Yes'", "Data: 'No'")},
+        ("STOPPED",),
+        ("ParameterKey=AnonymousMetrics,ParameterValue=Yes",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """How launches ended, by project, and whether the build that was stopped would have sent metrics."""
+
+    statuses: dict[str, str | None]
+    sends_metrics: str
+
+
+@pytest.fixture(scope="module")
+def failed(session: boto3.Session) -> Failed:
+    """All those versions launched at the same time."""
+    for fault in FAULTS:
+        prefix = f"{fault.project}/"
+        solution.publish_changed(session, prefix, fault.changes)
+        aws(
+            *("cloudformation", "create-stack", *solution.root(f"{fault.project}-Setup", prefix), "--parameters"),
+            *(f"ParameterKey=Project,ParameterValue={fault.project}", *fault.parameters),
+            "ParameterKey=CatalogEncryption,ParameterValue=LeaveAsIs",
+        )
+    builds = session.client("codebuild")
+    solution.wait_for(Stack(session, "StoppedBuildZone").status, bool)
+    (build,) = builds.list_builds_for_project(projectName="StoppedBuildSetup")["ids"]
+    builds.stop_build(id=build)
+    (project,) = builds.batch_get_projects(names=["StoppedBuildSetup"])["projects"]
+    told = {variable["name"]: variable["value"] for variable in project["environment"]["environmentVariables"]}
+    statuses = {fault.project: solution.ended(session, f"{fault.project}-Setup") for fault in FAULTS}
+    return Failed(statuses, told["ANONYMOUS_METRICS"])
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.project)
+def test_a_launch_that_fails(session: boto3.Session, failed: Failed, fault: Fault) -> None:
+    """It is rolled back with the reason in its events; nothing but the stack itself is left, and a delete succeeds."""
+    stack = f"{fault.project}-Setup"
+    assert failed.statuses[fault.project] == "ROLLBACK_COMPLETE"
+    told = solution.reasons(session, stack)
+    assert [reason for reason in fault.reasons if reason not in told] == [], told
+    left = [thing for thing in remains.things(session) if fault.project.lower() in thing.lower()]
+    assert left == [f"cloudformation stack {stack} (ROLLBACK_COMPLETE)"]
+    aws("cloudformation", "delete-stack", "--stack-name", stack)
+    assert solution.ended(session, stack) is None
+
+
+def test_the_mapping_switches_metrics_off(failed: Failed) -> None:
+    """Appendix I: whatever the parameter says."""
+    assert failed.sends_metrics == "No"
+
+
+def test_nothing_is_left(session: boto3.Session) -> None:
+    assert remains.things(session) == [PUBLISHED]
