@@ -4,9 +4,15 @@ Called by .ci/run (`./setup.sh test tests/rehearsal.py tests/faults.py`), not by
 minutes. The tests stand in the order in which a user would do these things, and each needs the ones before it.
 """
 
+import json
+import os
 import re
+from collections import Counter
+from pathlib import Path
 
 import boto3
+import nbclient
+import nbformat
 import pytest
 
 from setup import local, names
@@ -58,6 +64,51 @@ def test_the_published_table(launched: boto3.Session) -> None:
     assert solution.frequencies(ours) == published()
     assert len(ours) == 10
     assert sorted(local.lake_of(launched).ask(solution.guides_query()), key=repr) == sorted(ours, key=repr)
+
+
+def test_the_notebook(launched: boto3.Session) -> None:
+    """Step 3, option 1: every cell, where the instance's start script put it, as the instance's role."""
+    (told,) = launched.client("sagemaker").list_notebook_instances()["NotebookInstances"]
+    instance = Path(os.environ["AWS_CA_BUNDLE"]).parents[1] / "notebooks" / told["NotebookInstanceName"]
+    folder = instance / "home" / "ec2-user" / "SageMaker"
+    notebook = nbformat.read(folder / "runbook.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("print(drugs.to_json(orient='values'))"))
+    role = json.loads((instance / "environment.json").read_text())
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | role
+    client = nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute(env=variables | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
+    nbformat.write(notebook, names.BUILD / "runbook.ipynb")
+    rows = [tuple(row) for row in json.loads(notebook.cells[-1].outputs[-1].text)]
+    assert solution.frequencies(rows) == published()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+
+
+def test_the_other_queries(launched: boto3.Session) -> None:
+    """Who carries what agrees with the published frequencies, the individual with a join in Python."""
+    lake = local.lake_of(launched)
+    carriers = {(row[2], row[8:10], row[0]) for row in lake.ask(lake.query("carriers", "GRCh37"), ["NA12%"])}
+    counts = Counter((f"rs{rsid}", {(0, 1): "het", (1, 1): "hom_alt"}[genotype]) for rsid, genotype, _ in carriers)
+    assert {which: round(count / 65, 6) for which, count in counts.items()} == {
+        (rsid, kind): frequency for rsid, kinds in published().items() for kind, frequency in kinds.items()
+    }
+    alleles = ("chromosome", "referenceallele", "alternateallele")
+    records = [
+        record
+        for record in solution.whole_table(launched, "clinvar")
+        if record["assembly"] == "GRCh37" and "response" in (record["clinicalsignificance"] or "")
+    ]
+    expected = [
+        (record["rsid"], row["startposition"], row["genotype0"], row["genotype1"], record["phenotypelist"])
+        for row in solution.whole_table(launched, "sample")
+        for record in records
+        if 1 in (row["genotype0"], row["genotype1"])
+        and all(row[name] == record[name] for name in alleles)
+        and (row["startposition"] + 1, row["endposition"]) == (record["start"], record["stop"])
+    ]
+    found = lake.ask(lake.query("individual_drug_response", "GRCh37"))
+    assert expected
+    assert sorted((row[2], row[4], row[8], row[9], row[15]) for row in found) == sorted(expected)
 
 
 def test_jobs_and_crawlers_make_the_same_tables(launched: boto3.Session) -> None:

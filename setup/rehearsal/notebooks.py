@@ -4,10 +4,12 @@ in for the instance.
 There is no machine to start, so the scripts run here, relocated: where they name a folder of the instance
 (`_RELOCATED`), the same folder below HOME/notebooks/NAME is used. `sudo` and `chown` have no other user to be,
 `systemctl` checks the units and does not start them, and conda's environment is a venv. Jupyter itself does
-not run; a notebook can be executed with the instance's Python and role.
+not run; `environment.json` in that folder has the variables with which a notebook can be executed as the
+instance's role.
 """
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -188,6 +190,9 @@ def _boot(name: str) -> None:
         (place / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     if not python.exists():
         subprocess.run([str(extend.PYTHON), "-m", "venv", str(python)], check=True)
+    variables = place / "environment.json"
+    variables.touch(mode=0o600)
+    variables.write_text(json.dumps(extend.role_environment(instance["RoleArn"], "SageMaker")), encoding="utf-8")
     config = _configs.get(instance.get("LifecycleConfigName", ""), {})
     for number, hook in enumerate(config.get("OnStart", [])):
         script = place / f"on_start_{number}.sh"
