@@ -10,7 +10,7 @@ ENDPOINT = "https://metrics.awssolutionsbuilder.com/generic"
 PATIENCE = 5  # seconds
 
 
-def send(event: str, deployment: str, region: str, endpoint: str = ENDPOINT) -> str:
+def send(event: str, deployment: str, region: str) -> str:
     """Send one event (create, update, delete); whether it arrived, in words. It raises nothing."""
     told = {
         "Solution": names.SOLUTION_ID,
@@ -19,7 +19,7 @@ def send(event: str, deployment: str, region: str, endpoint: str = ENDPOINT) -> 
         "Data": {"Event": event, "Version": names.VERSION, "Region": region},
     }
     request = urllib.request.Request(  # noqa: S310 - an https address of ours, or a test's
-        endpoint, json.dumps(told).encode(), {"Content-Type": "application/json"}, method="POST"
+        ENDPOINT, json.dumps(told).encode(), {"Content-Type": "application/json"}, method="POST"
     )
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310

@@ -35,9 +35,10 @@ def server() -> Iterator[str]:
     listening.shutdown()
 
 
-def test_what_is_sent(server: str) -> None:
+def test_what_is_sent(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "ENDPOINT", server)
     deployment = str(uuid.uuid4())
-    assert metrics.send("create", deployment, "eu-west-1", server) == "anonymous metrics sent (200)"
+    assert metrics.send("create", deployment, "eu-west-1") == "anonymous metrics sent (200)"
     path, told = received.pop()
     assert path == "/generic"
     assert time.strptime(told.pop("TimeStamp"), "%Y-%m-%d %H:%M:%S")
@@ -45,15 +46,15 @@ def test_what_is_sent(server: str) -> None:
     assert told == {"Solution": "SO0077", "UUID": deployment, "Data": data}
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}/"
-    assert metrics.send("create", "u", "r", address).startswith("anonymous metrics not sent: ")
+        monkeypatch.setattr(metrics, "ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}/")
+    assert metrics.send("create", "u", "r").startswith("anonymous metrics not sent: ")
 
 
 def test_a_server_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as hanging:
-        address = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
-        assert metrics.send("delete", "u", "r", address).startswith("anonymous metrics not sent: ")
+        monkeypatch.setattr(metrics, "ENDPOINT", f"http://127.0.0.1:{hanging.getsockname()[1]}/")
+        assert metrics.send("delete", "u", "r").startswith("anonymous metrics not sent: ")
