@@ -120,7 +120,9 @@ def _run_teardown(_: argparse.Namespace) -> None:
 
 def _publish(parser: argparse.ArgumentParser) -> None:
     parser.description = "Make the demonstration data and upload them, the solution's archive and the root template."
-    parser.add_argument("--bucket", required=True, help="in the region in which the stack is to be launched")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--bucket", help="in the region in which the stack is to be launched")
+    place.add_argument("--folder", type=Path, help="of this machine instead, for taskcat to upload")
     parser.add_argument("--prefix", help="of the keys, ends with a slash (default: the solution's name and version)")
     parser.set_defaults(run=_run_publish)
 
@@ -132,10 +134,16 @@ def _run_publish(options: argparse.Namespace) -> None:
     steps = Steps(Console(highlight=False), demonstration.STEPS + 1)
     made = demonstration.make(steps)
     with steps.step("publish") as step:
+        if options.folder:
+            publish.publish_to_folder(options.folder, made)
+            step.made = str(options.folder)
+            return
+        session = settings.session()
         prefix = publish.PREFIX if options.prefix is None else options.prefix
-        url = publish.publish(settings.session(), options.bucket, prefix, made, step.doing)
+        url = publish.publish(session, options.bucket, prefix, made, step.doing)
         step.made = url
     print(f"./setup.sh launch --template-url {url}")
+    print(f"or, in the console: {publish.console_link(session.region_name, url)}")
 
 
 def _launch(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from setup.errors import SetupError
 from setup.progress import Doing
@@ -50,7 +51,7 @@ def stop_logging(session: boto3.Session, bucket: str) -> None:
 
 def copy(session: boto3.Session, pairs: list[tuple[str, str]], source: str, target: str, doing: Doing) -> None:
     """Copy objects, (key in `source`, key in `target`) each."""
-    client = session.client("s3")
+    client = session.client("s3", config=Config(max_pool_connections=TOGETHER))
 
     def one(pair: tuple[str, str]) -> None:
         client.copy_object(Bucket=target, Key=pair[1], CopySource={"Bucket": source, "Key": pair[0]})

@@ -1,13 +1,16 @@
 """`./setup.sh publish`: the solution's files into a bucket, from which the root template can be launched."""
 
 import io
+import shutil
 import subprocess
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 
 from setup import names
 from setup.demonstration import Demonstration
@@ -24,24 +27,41 @@ def publish(session: boto3.Session, bucket: str, prefix: str, made: Demonstratio
     """Upload all of it, the template last; the template's URL. Raises SetupError."""
     if prefix and not prefix.endswith("/"):
         raise SetupError(f"--prefix {prefix} has to end with a slash.")
-    client = session.client("s3")
-    uploads: list[tuple[str, bytes | Path]] = [
-        ("solution.zip", archive()),
-        ("trigger.zip", zipped({"trigger.py": (names.ROOT / "setup" / "trigger" / "trigger.py").read_bytes()})),
-        *((f"data/{key}", path) for key, path in _data(made)),
-    ]
+    client = session.client("s3", config=Config(max_pool_connections=TOGETHER))
 
     def upload(one: tuple[str, bytes | Path]) -> None:
         key, content = one
         body = content if isinstance(content, bytes) else content.read_bytes()
         client.put_object(Bucket=bucket, Key=prefix + key, Body=body)
 
+    uploads = list(_files(made))
     with ThreadPoolExecutor(TOGETHER) as threads:
         for number, _ in enumerate(threads.map(upload, uploads), 1):
             if number % 100 == 0:
                 doing(f"{number} of {len(uploads)} files")
     client.put_object(Bucket=bucket, Key=prefix + names.TEMPLATE, Body=template(bucket, prefix).encode())
     return f"{client.meta.endpoint_url.rstrip('/')}/{bucket}/{prefix}{names.TEMPLATE}"
+
+
+def publish_to_folder(folder: Path, made: Demonstration) -> None:
+    """Write all of it into an empty folder, for taskcat or another tool to upload; the template has no place filled in.
+
+    Raises SetupError where the folder has something else in it.
+    """
+    if folder.exists() and not (folder / "solution.zip").exists() and any(folder.iterdir()):
+        raise SetupError(f"{folder} has other files in it. Choose another --folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    template = (names.ROOT / "templates" / "setup_cfn.yml").read_bytes()
+    for key, content in (*_files(made), (names.TEMPLATE, template)):
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+
+
+def console_link(region: str, url: str) -> str:
+    """Launch Solution: the console's form for a new stack, with the template."""
+    query = urllib.parse.urlencode({"templateURL": url, "stackName": "GenomicsAnalysis-Setup"})
+    return f"https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks/create/review?{query}"
 
 
 def template(bucket: str, prefix: str) -> str:
@@ -71,6 +91,15 @@ def zipped(files: dict[str, bytes]) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             target.writestr(entry, content)
     return made.getvalue()
+
+
+def _files(made: Demonstration) -> Iterator[tuple[str, bytes | Path]]:
+    """All that is published but the template, by key."""
+    trigger = names.ROOT / "setup" / "trigger" / "trigger.py"
+    yield "solution.zip", archive()
+    yield "trigger.zip", zipped({"trigger.py": trigger.read_bytes()})
+    for key, path in _data(made):
+        yield f"data/{key}", path
 
 
 def _tracked() -> Iterator[str]:

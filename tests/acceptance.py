@@ -1,7 +1,7 @@
 """The acceptance run: real files in, tables and report out, every genotype against an independent reader.
 
 Called by .ci/run (`./setup.sh test tests/acceptance.py`), not by `./setup.sh test` alone: it takes minutes. One
-rehearsal is launched, kept, and asked again and again, as a user would; the last test takes it down.
+rehearsal, launched here unless it is up, is asked again and again, as a user would; the last test takes it down.
 """
 
 import csv

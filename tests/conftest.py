@@ -1,4 +1,6 @@
-"""Fixtures that tests/rehearsal.py and tests/faults.py share: one AWS, one launched solution in it."""
+"""Fixtures: AWS on this machine for a module of tests; and one launched solution for tests/rehearsal.py and
+tests/faults.py together.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,6 +14,9 @@ from setup import demonstration, names, publish
 from setup.progress import Steps
 from setup.rehearsal import process, remains
 from tests import solution
+from tests.emulator import emulator
+
+__all__ = ["emulator"]
 
 
 @pytest.fixture(scope="session")

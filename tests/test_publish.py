@@ -40,3 +40,27 @@ def test_a_prefix_ends_with_a_slash() -> None:
 
 def test_the_templates_name_is_the_guides() -> None:
     assert names.TEMPLATE == "genomics-tertiary-analysis-and-data-lakes-using-aws-glue-and-amazon-athena.template"
+
+
+def test_to_a_folder(tmp_path: Path) -> None:
+    """What taskcat uploads; the root template's parameters lead there, as .taskcat.yml has them."""
+    sources = DemoFiles(*(tmp_path / name for name in ("c.vcf.gz", "i.vcf", "v.txt.gz")))
+    for path in (sources.cohort, sources.individual, sources.clinvar):
+        path.write_text(path.name)
+    (tmp_path / "lake").mkdir()
+    folder = tmp_path / "published"
+    publish.publish_to_folder(folder, Demonstration(sources, tmp_path / "lake"))
+    publish.publish_to_folder(folder, Demonstration(sources, tmp_path / "lake"))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    data = {"data/source/variants/c.vcf.gz", "data/source/variants/i.vcf", "data/source/annotation/v.txt.gz"}
+    assert found == {"solution.zip", "trigger.zip", names.TEMPLATE} | data
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "file").touch()
+    with pytest.raises(SetupError, match="has other files in it"):
+        publish.publish_to_folder(tmp_path / "others", Demonstration(sources, tmp_path / "lake"))
+
+
+def test_the_consoles_link() -> None:
+    link = publish.console_link("eu-west-1", "https://s3.eu-west-1.amazonaws.com/b/p/t.template")
+    assert link.startswith("https://eu-west-1.console.aws.amazon.com/cloudformation/home?region=eu-west-1#/stacks/")
+    assert "templateURL=https%3A%2F%2Fs3.eu-west-1.amazonaws.com%2Fb%2Fp%2Ft.template&stackName=" in link

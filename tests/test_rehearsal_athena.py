@@ -23,7 +23,7 @@ from pyathena.pandas.cursor import PandasCursor
 
 from setup import names
 from setup.rehearsal.process import ACCOUNT, REGION, Emulator
-from tests.emulator import client, emulator  # noqa: F401
+from tests.emulator import client
 
 BUCKET, DATABASE, GROUP = "the-lake-bucket", "genomicsanalysis", "genomicsanalysis"
 RESULTS = f"s3://{BUCKET}/results/"
@@ -157,7 +157,7 @@ class Lake:
 
 
 @pytest.fixture(scope="module")
-def lake(emulator: Emulator) -> Lake:  # noqa: F811
+def lake(emulator: Emulator) -> Lake:
     s3, glue, kms = (client(emulator, service) for service in ("s3", "glue", "kms"))
     s3.create_bucket(Bucket=BUCKET)
     made = Lake(emulator, kms.create_key()["KeyMetadata"]["Arn"])

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from setup.rehearsal.process import ACCOUNT, Emulator
-from tests.emulator import client, emulator  # noqa: F401
+from tests.emulator import client
 
 WAIT = {"Delay": 1, "MaxAttempts": 60}
 TLS_ONLY = {
@@ -62,7 +62,7 @@ LAKE: dict[str, Any] = {
 class Stack:
     """A stack of the tests, by its resources."""
 
-    def __init__(self, emulator: Emulator, name: str) -> None:  # noqa: F811
+    def __init__(self, emulator: Emulator, name: str) -> None:
         self.name = name
         self.api = client(emulator, "cloudformation")
 
@@ -98,7 +98,7 @@ def _policy(bucket: str, *statements: dict[str, Any]) -> dict[str, Any]:
     return {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": {"Ref": bucket}, "PolicyDocument": document}}
 
 
-def test_every_property_is_applied(emulator: Emulator) -> None:  # noqa: F811
+def test_every_property_is_applied(emulator: Emulator) -> None:
     s3, stack = client(emulator, "s3"), Stack(emulator, "Properties")
     names = stack.create(Logs=_bucket(), Lake=_bucket(**LAKE))
     lake = names["Lake"]
@@ -141,7 +141,7 @@ def test_every_property_is_applied(emulator: Emulator) -> None:  # noqa: F811
         s3.head_bucket(Bucket=lake)
 
 
-def test_a_property_that_is_unknown_fails(emulator: Emulator) -> None:  # noqa: F811
+def test_a_property_that_is_unknown_fails(emulator: Emulator) -> None:
     stack = Stack(emulator, "Unknown")
     with pytest.raises(WaiterError):
         stack.create(Lake=_bucket(AccessControl="LogDeliveryWrite"))
@@ -155,7 +155,7 @@ def test_a_property_that_is_unknown_fails(emulator: Emulator) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("content", ["object", "version", "delete marker"])
-def test_a_bucket_that_holds_something_is_not_deleted(emulator: Emulator, content: str) -> None:  # noqa: F811
+def test_a_bucket_that_holds_something_is_not_deleted(emulator: Emulator, content: str) -> None:
     s3, stack = client(emulator, "s3"), Stack(emulator, "Full" + content.replace(" ", ""))
     lake = stack.create(Lake=_bucket(VersioningConfiguration={"Status": "Enabled"}))["Lake"]
     put = s3.put_object(Bucket=lake, Key="x", Body=b"x")
@@ -176,14 +176,14 @@ def test_a_bucket_that_holds_something_is_not_deleted(emulator: Emulator, conten
     stack.delete()
 
 
-def test_a_bucket_that_is_gone_already_is_no_failure(emulator: Emulator) -> None:  # noqa: F811
+def test_a_bucket_that_is_gone_already_is_no_failure(emulator: Emulator) -> None:
     stack = Stack(emulator, "Gone")
     lake = stack.create(Lake=_bucket(), Policy=_policy("Lake", TLS_ONLY))["Lake"]
     client(emulator, "s3").delete_bucket(Bucket=lake)
     stack.delete()
 
 
-def test_public_policies_are_refused(emulator: Emulator) -> None:  # noqa: F811
+def test_public_policies_are_refused(emulator: Emulator) -> None:
     stack = Stack(emulator, "Public")
     everybody = {
         "Effect": "Allow",
@@ -196,7 +196,7 @@ def test_public_policies_are_refused(emulator: Emulator) -> None:  # noqa: F811
     assert "BlockPublicPolicy" in stack.reasons()
 
 
-def test_a_policy_is_for_roles_too(emulator: Emulator) -> None:  # noqa: F811
+def test_a_policy_is_for_roles_too(emulator: Emulator) -> None:
     """What comes over TLS passes the policy that wants TLS; that it did is what the policy for `closed` denies."""
     s3, iam, stack = client(emulator, "s3"), client(emulator, "iam"), Stack(emulator, "Policies")
     over_tls = {"Bool": {"aws:SecureTransport": True}}

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from setup.rehearsal import process
 from setup.rehearsal.process import ACCOUNT, REGION, Emulator
-from tests.emulator import client, emulator  # noqa: F401
+from tests.emulator import client
 
 BUCKET = "the-build-bucket"
 LOGS = {
@@ -33,7 +33,7 @@ SOURCE = {
 
 
 @pytest.fixture(scope="module")
-def account(emulator: Emulator) -> "Account":  # noqa: F811
+def account(emulator: Emulator) -> "Account":
     made = Account(emulator)
     made.s3.create_bucket(Bucket=BUCKET)
     made.role("Builder", [LOGS, SOURCE])
@@ -43,7 +43,7 @@ def account(emulator: Emulator) -> "Account":  # noqa: F811
 class Account:
     """An emulated account, with what the tests do in it over and over."""
 
-    def __init__(self, emulator: Emulator) -> None:  # noqa: F811
+    def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.s3, self.iam, self.codebuild = (client(emulator, name) for name in ("s3", "iam", "codebuild"))
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from setup.rehearsal.process import Emulator
-from tests.emulator import client, emulator  # noqa: F401 - a fixture
+from tests.emulator import client
 
 NAME = "GenomicsAnalysisCode"
 
@@ -33,7 +33,7 @@ def content(codecommit: Any, name: str, path: str) -> bytes:
 
 
 @pytest.fixture
-def codecommit(emulator: Emulator, request: pytest.FixtureRequest) -> Any:  # noqa: F811
+def codecommit(emulator: Emulator, request: pytest.FixtureRequest) -> Any:
     made = client(emulator, "codecommit")
     made.create_repository(repositoryName=request.node.name)
     return made
@@ -100,7 +100,7 @@ def test_refusals(codecommit: Any, request: pytest.FixtureRequest) -> None:
         codecommit.get_repository(repositoryName=name)
 
 
-def test_a_role_reaches_only_the_repository_that_it_may(emulator: Emulator) -> None:  # noqa: F811
+def test_a_role_reaches_only_the_repository_that_it_may(emulator: Emulator) -> None:
     root = client(emulator, "codecommit")
     for name in ("mine", "theirs"):
         root.create_repository(repositoryName=name)
@@ -125,7 +125,7 @@ def test_a_role_reaches_only_the_repository_that_it_may(emulator: Emulator) -> N
         limited.list_branches(repositoryName="mine")
 
 
-def test_cloudformation_and_the_event_of_a_push(emulator: Emulator) -> None:  # noqa: F811
+def test_cloudformation_and_the_event_of_a_push(emulator: Emulator) -> None:
     sqs, events = client(emulator, "sqs"), client(emulator, "events")
     queue = sqs.create_queue(QueueName="pushes")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -10,15 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.emulator import emulator  # noqa: F401 - a fixture
-
 pytestmark = pytest.mark.usefixtures("emulator")
 BUCKET = "crawled"
 CATALOG = [f"arn:aws:glue:*:*:{rest}" for rest in ("catalog", "database/lake", "table/lake/*")]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lake(emulator: Any) -> None:  # noqa: ARG001, F811
+def lake(emulator: Any) -> None:  # noqa: ARG001
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     boto3.client("glue").create_database(DatabaseInput={"Name": "lake"})
 

@@ -8,7 +8,6 @@ import pytest
 from setup import names
 from setup.errors import SetupError
 from setup.repositories import File, Repository, files_of
-from tests.emulator import emulator  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("emulator")
 

@@ -28,7 +28,7 @@ from genomicslake.job import table_at
 from genomicslake.publish_s3 import S3Table
 from setup.rehearsal.process import Emulator
 from tests import submitted
-from tests.emulator import client, emulator  # noqa: F401
+from tests.emulator import client
 from tests.submitted import Ran, Submitted
 from tests.test_failures import (
     NEW,
@@ -54,7 +54,7 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def buckets(emulator: Emulator) -> None:  # noqa: F811
+def buckets(emulator: Emulator) -> None:
     for cached in (sources._bucket, s3._client):
         cached.cache_clear()  # another module's emulator
     for name in (BUCKET, "others"):
@@ -62,7 +62,7 @@ def buckets(emulator: Emulator) -> None:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def credentials(emulator: Emulator) -> dict[str, str]:  # noqa: F811
+def credentials(emulator: Emulator) -> dict[str, str]:
     """Those of a role that may do what a job needs to, but under `readonly/`, `secret/` and `undeletable/`."""
     bucket = f"arn:aws:s3:::{BUCKET}"
     denied = {
@@ -117,7 +117,7 @@ def glue(
 class Lake:
     """A folder of the bucket, of one test's own: its tables, its input."""
 
-    def __init__(self, emulator: Emulator, folder: str) -> None:  # noqa: F811
+    def __init__(self, emulator: Emulator, folder: str) -> None:
         self.bucket = client(emulator, "s3")
         self.folder = folder
         self.uri = f"s3://{BUCKET}/{folder}"
@@ -161,7 +161,7 @@ def rows_of(table: str) -> Rows:
 
 
 @pytest.fixture
-def lake(emulator: Emulator, request: pytest.FixtureRequest) -> Lake:  # noqa: F811
+def lake(emulator: Emulator, request: pytest.FixtureRequest) -> Lake:
     return Lake(emulator, "".join(char if char.isalnum() else "-" for char in request.node.name))
 
 
@@ -427,7 +427,7 @@ def recovered(lake: Lake, run: str | None) -> None:
 
 
 @pytest.mark.parametrize("dies", ["publishing", "completing"])
-def test_a_job_that_is_killed_at_any_step_of_the_publication(emulator: Emulator, dies: str) -> None:  # noqa: F811
+def test_a_job_that_is_killed_at_any_step_of_the_publication(emulator: Emulator, dies: str) -> None:
     """Before the manifest is there the table is as it was; from then on the next job completes it."""
     reached, outcomes = None, []
     older = Lake(emulator, f"killed-{dies}")

@@ -9,7 +9,6 @@ import pytest
 from setup.errors import SetupError
 from setup.rehearsal.process import Emulator
 from setup.stacks import COURSES, Course, Stack
-from tests.emulator import emulator  # noqa: F401 - a fixture
 
 
 def test_every_status_has_its_course() -> None:
@@ -62,5 +61,5 @@ def test_a_failure_names_the_resource_and_a_later_run_succeeds() -> None:
     stack.delete(quiet)
 
 
-def test_the_fixture_leads_to_the_emulator(emulator: Emulator) -> None:  # noqa: F811
+def test_the_fixture_leads_to_the_emulator(emulator: Emulator) -> None:
     assert boto3.client("cloudformation").meta.endpoint_url == emulator.endpoint

@@ -12,7 +12,6 @@ import boto3
 import pytest
 
 from setup.trigger import trigger
-from tests.emulator import emulator  # noqa: F401 - a fixture
 
 CONTEXT = SimpleNamespace(log_group_name="/aws/lambda/x", log_stream_name="y")
 PROJECT = "GenomicsAnalysisSetup"
@@ -42,7 +41,7 @@ def cloudformation() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def project(emulator: Any) -> None:  # noqa: ARG001, F811
+def project(emulator: Any) -> None:  # noqa: ARG001
     """A build project that does what its variable COMMAND says, with a role of its own."""
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "sts:AssumeRole"}

@@ -1,0 +1,74 @@
+"""What stands in the way of a set-up is told before anything is made."""
+
+import boto3
+import pytest
+
+from setup import preflight
+from setup.errors import SetupError
+from setup.rehearsal import process
+from setup.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("emulator")
+
+
+def settings(project: str, catalog_encryption: str = "Manage") -> Settings:
+    return Settings(
+        project=project,
+        solution_bucket="b",
+        solution_prefix="",
+        on_delete="DeleteData",
+        catalog_encryption=catalog_encryption,
+        glue_version="5.1",
+        notebook_instance_type="none",
+        hail_from="Wheel",
+        anonymous_metrics="No",
+        deployment_id="",
+        request="",
+    )
+
+
+def check(given: Settings) -> str:
+    return preflight.check(boto3.Session(), given, print)
+
+
+def test_an_empty_account() -> None:
+    assert check(settings("Free")) == ""
+
+
+@pytest.mark.parametrize("part", ["Pipe", "Code"])
+def test_a_repository_of_somebody_else(part: str) -> None:
+    boto3.client("codecommit").create_repository(repositoryName=f"Taken{part}{part}")
+    with pytest.raises(SetupError, match=f"repository Taken{part}{part}, which is not of this solution"):
+        check(settings(f"Taken{part}"))
+
+
+def test_a_database_of_somebody_else() -> None:
+    boto3.client("glue").create_database(DatabaseInput={"Name": "takendatabase"})
+    with pytest.raises(SetupError, match="database takendatabase in the data catalog"):
+        check(settings("TakenDatabase"))
+
+
+def test_a_service_that_is_refused() -> None:
+    """As an account to which CodeCommit is not open: the error names the service, the region, and what to do."""
+    iam, sts = boto3.client("iam"), boto3.client("sts")
+    user = f"arn:aws:iam::{process.ACCOUNT}:root"
+    trust = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "*"}]}'
+    role = iam.create_role(RoleName="NoCodeCommit", AssumeRolePolicyDocument=trust % user)["Role"]
+    everything = '{"Effect": "Allow", "Action": "*", "Resource": "*"}'
+    nothing = '{"Effect": "Deny", "Action": "codecommit:*", "Resource": "*"}'
+    policy = f'{{"Version": "2012-10-17", "Statement": [{everything}, {nothing}]}}'
+    iam.put_role_policy(RoleName="NoCodeCommit", PolicyName="P", PolicyDocument=policy)
+    told = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+    session = boto3.Session(told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
+    with pytest.raises(SetupError, match=r"codecommit can't be used in us-east-1 .*CodeCommit is not open to every"):
+        preflight.check(session, settings("Refused"), print)
+
+
+def test_a_catalog_that_somebody_else_encrypts() -> None:
+    key = f"arn:aws:kms:us-east-1:{process.ACCOUNT}:key/theirs"
+    at_rest = {"CatalogEncryptionMode": "SSE-KMS", "SseAwsKmsKeyId": key}
+    glue = boto3.client("glue")
+    glue.put_data_catalog_encryption_settings(DataCatalogEncryptionSettings={"EncryptionAtRest": at_rest})
+    with pytest.raises(SetupError, match=f"encrypted already, with {key}.*LeaveAsIs"):
+        check(settings("Free"))
+    assert check(settings("Free", "LeaveAsIs")) == key
