@@ -56,6 +56,7 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     _tell_differences(seeded, console)
     with steps.step("code, by the pipeline") as step:
         line = Pipeline(session, outputs["PipelineName"])
+        code.settle(step.doing)  # the pipeline can't update a stack whose creation failed
         anew = pipe_changed or pipeline.needs_deployment(line.parameters(), code.describe())
         line.bring(seeded.commit, step.doing, anew=anew)
         step.made = f"{code.name} {code.status()}, of commit {seeded.commit[:8]}"

@@ -109,6 +109,27 @@ class Stack:
             "Capabilities": CAPABILITIES,
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         }
+        course = self.settle(doing)
+        try:
+            if course is Course.CREATE:
+                self._client.create_stack(**request, OnFailure="ROLLBACK")
+            else:
+                self._client.update_stack(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in error.response["Error"]["Message"]:
+                return False
+            raise SetupError(f"Stack {self.name}: {error.response['Error']['Message']}") from error
+        ended = self._wait(doing)
+        if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise SetupError(
+                f"Stack {self.name} ended {ended}: {self.first_failure()}. Mend that, then run this again."
+            )
+        return True
+
+    def settle(self, doing: Doing) -> Course:
+        """Bring it to where it can be created or updated, and say which: wait, end a rollback, delete what can't be
+        updated any more. Raises SetupError.
+        """
         deadline = time.monotonic() + PATIENCE
         while (course := self._course()) not in (Course.CREATE, Course.UPDATE):
             if time.monotonic() > deadline:
@@ -120,32 +141,18 @@ class Stack:
                 self.delete(doing)
             elif course is Course.CONTINUE_ROLLBACK:
                 self._client.continue_update_rollback(StackName=self.name)
-                self._settle(doing)
+                self._wait(doing)
             else:
-                self._settle(doing)
-        try:
-            if course is Course.CREATE:
-                self._client.create_stack(**request, OnFailure="ROLLBACK")
-            else:
-                self._client.update_stack(**request)
-        except ClientError as error:
-            if "No updates are to be performed" in error.response["Error"]["Message"]:
-                return False
-            raise SetupError(f"Stack {self.name}: {error.response['Error']['Message']}") from error
-        ended = self._settle(doing)
-        if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise SetupError(
-                f"Stack {self.name} ended {ended}: {self.first_failure()}. Mend that, then run this again."
-            )
-        return True
+                self._wait(doing)
+        return course
 
     def delete(self, doing: Doing) -> None:
         """Delete it, and wait until it is gone. Raises SetupError with the first resource that could not be deleted."""
         if self.status() is None:
             return
-        self._settle(doing)
+        self._wait(doing)
         self._client.delete_stack(StackName=self.name)
-        ended = self._settle(doing)
+        ended = self._wait(doing)
         if ended not in (None, "DELETE_COMPLETE"):
             raise SetupError(f"Stack {self.name} ended {ended}: {self.first_failure()}.")
 
@@ -174,7 +181,7 @@ class Stack:
             raise SetupError(f"Stack {self.name} is {status}, which this version does not know.")
         return COURSES[status]
 
-    def _settle(self, doing: Doing) -> str | None:
+    def _wait(self, doing: Doing) -> str | None:
         """Wait until nothing is under way; the status then."""
         deadline = time.monotonic() + PATIENCE
         while (status := self.status()) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":

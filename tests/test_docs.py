@@ -24,7 +24,9 @@ JOBS = {"vcf_to_parquet.py": vcf_to_parquet, "clinvar_to_parquet.py": clinvar_to
 
 
 def fenced(language: str) -> list[str]:
-    found = [re.findall(rf"^ *```{language}\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL) for page in PAGES]
+    found = [
+        re.findall(rf"^ *```{language}\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL) for page in PAGES
+    ]
     return [block for blocks in found for block in blocks]
 
 
