@@ -119,7 +119,8 @@ def _source(run: Run, action: dict[str, Any], result: dict[str, Any]) -> None:
     told = client.get_commit(repositoryName=repository, commitId=commit)["commit"]
     _checked_upload(run, repository)
     key = run.object_of(action["outputArtifacts"][0]["name"]) + ".zip"
-    encryption = {"ServerSideEncryption": "aws:kms"} | ({"SSEKMSKeyId": run.key} if run.key else {})
+    # without a key of the store's, the bucket's own encryption
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": run.key} if run.key else {}
     run.client("s3").put_object(Bucket=run.store, Key=key, Body=codecommit.archive(repository, commit), **encryption)
     run.artifacts[action["outputArtifacts"][0]["name"]] = key
     result["externalExecutionId"] = commit
