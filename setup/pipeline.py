@@ -12,7 +12,7 @@ from setup.progress import Doing
 
 POLL = 3  # seconds
 PATIENCE = 90 * 60  # seconds for one execution
-LINES = 12  # of a log, where a build failed
+LINES = 20  # of a log, where a build failed
 TO_BEGIN = 60  # seconds that the push has to start one
 _OVER = ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")
 

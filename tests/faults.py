@@ -242,13 +242,13 @@ FAULTS = (
     Fault(
         "BadResource",
         {"code/code_cfn.yml": ("Service: sagemaker.amazonaws.com", "Service: ec2.amazonaws.com")},
-        ("BadResourceCode", "Notebook (AWS::SageMaker::NotebookInstance)", "BadResourceRunbookRole"),
+        ("BadResourceCode", "Notebook: AWS::SageMaker::NotebookInstance", "BadResourceRunbookRole"),
     ),
     Fault("BadBuild", one_wrong_hash(), ("BuildHail", "DO NOT MATCH THE HASHES", "deprecated")),
     Fault(
         "BadCrawler",
         {"code/code_cfn.yml": ("${DataLakeBucket}/tables/*", "${DataLakeBucket}/nothing/*")},
-        ("Crawler badcrawler-", "FAILED", "AccessDenied"),
+        ("Crawler badcrawler-", "FAILED", "ACCESS_DENIED"),
     ),
     # asks for metrics where the mapping has them off
     Fault(

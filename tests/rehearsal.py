@@ -183,6 +183,23 @@ def test_update_to_another_version(launched: boto3.Session) -> None:
     assert after["branch"] == head["branch"]
 
 
+def test_an_update_that_fails_is_rolled_back(launched: boto3.Session) -> None:
+    """To the version before it, with the reason in the root stack's events."""
+    before = {part: Stack(launched, f"GenomicsAnalysis{part}").describe() for part in ("Zone", "Pipe", "Code")}
+    bad = "\n  Bad:\n    Type: AWS::S3::Bucket\n    Properties:\n      BucketName: Not_A_Bucket\n\nOutputs:\n"
+    prefix = solution.PREFIX.replace(names.VERSION, "0.1.2")
+    solution.publish_changed(launched, prefix, {"pipe/pipe_cfn.yml": ("\nOutputs:\n", bad)})
+    same = [f"ParameterKey={name},UsePreviousValue=true" for name in ("GlueVersion", "OnDelete")]
+    aws("cloudformation", "update-stack", *solution.root(STACK, prefix), "--parameters", *same)
+    assert solution.ended(launched, STACK) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "Stack GenomicsAnalysisPipe ended UPDATE_ROLLBACK_COMPLETE: Bad" in solution.reasons(launched, STACK)
+    for part, told in before.items():
+        after = Stack(launched, f"GenomicsAnalysis{part}").describe()
+        assert after
+        assert told
+        assert (after["Parameters"], after["Outputs"]) == (told["Parameters"], told["Outputs"])
+
+
 def test_the_queries_of_the_docs_run(launched: boto3.Session) -> None:
     queries = [
         query

@@ -36,4 +36,7 @@ def make(requirements: Path, folder: Path, own_hail: Path | None = None) -> None
 
 if __name__ == "__main__":
     built = [Path(argument) for argument in sys.argv[3:] if Path(argument).is_file()]
-    make(Path(sys.argv[1]), Path(sys.argv[2]), built[0] if built else None)
+    try:
+        make(Path(sys.argv[1]), Path(sys.argv[2]), built[0] if built else None)
+    except subprocess.CalledProcessError:
+        sys.exit(f"error: pip could not have the packages of {sys.argv[1]}, with these hashes; it says why above")

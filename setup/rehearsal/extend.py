@@ -154,13 +154,18 @@ def resource_handlers(kind: str) -> dict[str, Any]:
     return handlers
 
 
-def replace(module: str, name: str, function: Any) -> Any:
-    """Put `function` in the place of one of ministack's, which is returned. Raises RuntimeError if it isn't there."""
+def get(module: str, name: str) -> Any:
+    """One of ministack's own functions or tables. Raises RuntimeError if it isn't there."""
     found = importlib.import_module(module)
     if not hasattr(found, name):
         raise RuntimeError(f"ministack {VERSION} was expected to have {module}.{name}; mend setup/rehearsal")
-    original = getattr(found, name)
-    setattr(found, name, function)
+    return getattr(found, name)
+
+
+def replace(module: str, name: str, function: Any) -> Any:
+    """Put `function` in the place of one of ministack's, which is returned. Raises RuntimeError if it isn't there."""
+    original = get(module, name)
+    setattr(importlib.import_module(module), name, function)
     return original
 
 

@@ -28,6 +28,7 @@ _PARTS = (
     "glue_jobs",
     "crawlers",
     "catalog_settings",
+    "cloudformation",
     "athena",
     "buckets",
     "logs",

@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 
-LONGEST_REASON = 1000  # characters; CloudFormation takes an answer of 4,096 bytes
+LONGEST_REASON = 2000  # bytes; CloudFormation takes an answer of 4,096
 LAST_LINES = 8  # of a log that tells no error
 TRIES = 4
 
@@ -101,18 +101,22 @@ def _reason(build: dict[str, Any]) -> str:
         lines = [event["message"].rstrip("\n") for event in events if not event["message"].startswith("[Container]")]
         errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
         if told := "\n".join(lines[errors[-1] :] if errors else lines[-LAST_LINES:]).strip():
-            return told[:LONGEST_REASON]
+            return _cut(told)
     except Exception as error:  # the answer matters more than its words
         print(f"the log could not be read: {error}")
     contexts = [context["message"] for phase in build["phases"] for context in phase.get("contexts", [])]
-    return next(filter(None, contexts), "No phase says why.")[:LONGEST_REASON]
+    return _cut(next(filter(None, contexts), "No phase says why."))
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:LONGEST_REASON].decode(errors="ignore")
 
 
 def _answer(request: dict[str, str], status: str, reason: str, data: dict[str, str] | None = None) -> None:
     """PUT the answer where CloudFormation waits for it."""
     keys = ("StackId", "RequestId", "LogicalResourceId", "PhysicalResourceId")
     told = {"Status": status, "Reason": reason, "Data": data or {}} | {key: request[key] for key in keys}
-    body = json.dumps(told).encode()
+    body = json.dumps(told, ensure_ascii=False).encode()
     put = urllib.request.Request(request["ResponseURL"], body, {"Content-Type": ""}, method="PUT")  # noqa: S310 - CloudFormation's
     for attempt in range(TRIES):
         try:
