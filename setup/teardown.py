@@ -39,6 +39,9 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         holds = {name: bucket for name, bucket in in_pipe.items() if name.endswith("Bucket")}
         going = [bucket for name, bucket in holds.items() if not (keeps and name in _KEPT)]
         stays = [f"s3://{bucket}" for bucket in holds.values() if bucket not in going]
+        if keeps:
+            # told first: a stack whose deletion failed may not know any more what it let go
+            step.doing(f"{', '.join([*stays, 'the key'])} stay, as OnDelete says")
         _delete_with_buckets(session, pipe, holds, going, step.doing)
         step.made = f"{pipe.name} is gone, with {len(going)} buckets{_kept(stays)}"
     with steps.step("zone stack") as step:

@@ -168,7 +168,10 @@ def test_uninstall_by_hand(launched: boto3.Session) -> None:
     assert "list-object-versions" in commands
     solution.shell(commands.replace(names.PROJECT, SECOND))
     left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
-    assert [thing for thing in left if not thing.startswith("logs log group /aws-glue/")] == []
+    groups = [thing for thing in left if thing.startswith("logs log group /aws-glue/")]
+    assert left == groups
+    for group in groups:
+        launched.client("logs").delete_log_group(logGroupName=group.split()[-1])
     assert solution.frequencies(solution.drug_rows(launched)) == published()
 
 
@@ -186,30 +189,35 @@ def test_a_bucket_that_fills_up_again(launched: boto3.Session, metrics: tuple[st
         assert solution.ended(launched, STACK) == "DELETE_FAILED"
     assert bucket in solution.reasons(launched, STACK)
     assert Stack(launched, f"{names.PROJECT}Pipe").status() == "DELETE_FAILED"
+    logs, group = launched.client("logs"), f"/aws/codebuild/{names.PROJECT}Setup"
+    streams = [stream["logStreamName"] for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]]
+    told = [logs.get_log_events(logGroupName=group, logStreamName=stream)["events"] for stream in streams]
+    said = "".join(event["message"] for events in told for event in events)
+    assert all(f"s3://{bucket}" in said for bucket in kept(launched))
+
+
+def kept(session: boto3.Session) -> list[str]:
+    """The buckets that OnDelete keeps."""
+    buckets = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
+    return [bucket for bucket in buckets if re.match(r"genomicsanalysispipe-(datalake|logs)bucket-", bucket)]
 
 
 def test_a_stack_that_is_half_deleted(launch: Launch, metrics: tuple[str, list[dict[str, object]]]) -> None:
     """Teardown is killed at its other steps, too; then one delete ends it. What OnDelete keeps is left, and whole."""
     session, (endpoint, received) = launch.session, metrics
     received.clear()
-    in_pipe = Stack(session, f"{names.PROJECT}Pipe").resources()
     key = Stack(session, f"{names.PROJECT}Zone").resources()["DataKey"]
-    told = []
     for moment in moments(teardown.STEPS)[4:]:
-        told += orchestrate(names.PROJECT, "teardown", endpoint, until=moment)
-    said = "\n".join(told)
+        orchestrate(names.PROJECT, "teardown", endpoint, until=moment)
     orchestrate(names.PROJECT, "teardown", "http://127.0.0.1:9")  # nobody listens there: no failure
     assert received == []
     solution.shell(solution.appendix("C")[0])
-    kept = [in_pipe["DataLakeBucket"], in_pipe["LogsBucket"]]
-    left = [f"kms key {key}", *(f"s3 bucket {bucket}" for bucket in kept)]
-    assert remains.things(session) == sorted([*left, PUBLISHED])
-    assert all(f"s3://{bucket}" in said for bucket in kept)
-    assert f"KMS key {key}" in said
-    lake = session.resource("s3").Bucket(kept[0])
-    keys = [one.key for one in lake.objects.all()]
-    assert set(launch.keys) <= set(keys)
-    for bucket in map(session.resource("s3").Bucket, kept):
+    buckets = kept(session)
+    assert len(buckets) == 2
+    assert remains.things(session) == sorted([f"kms key {key}", *(f"s3 bucket {one}" for one in buckets), PUBLISHED])
+    keys = {one.key for bucket in buckets for one in session.resource("s3").Bucket(bucket).objects.all()}
+    assert set(launch.keys) <= keys
+    for bucket in map(session.resource("s3").Bucket, buckets):
         bucket.object_versions.delete()
         bucket.delete()
     session.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
