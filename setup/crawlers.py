@@ -20,13 +20,16 @@ def run(session: boto3.Session, crawlers: Sequence[str], doing: Doing) -> None:
     """Start crawlers and wait for them. Raises SetupError with the message of one that fails."""
     client = session.client("glue")
     before = {crawler: _last_start(client, crawler) for crawler in crawlers}
+    deadline = time.monotonic() + PATIENCE
     for crawler in crawlers:
+        while client.get_crawler(Name=crawler)["Crawler"]["State"] == "STOPPING" and time.monotonic() < deadline:
+            doing(f"{crawler} is stopping")
+            time.sleep(POLL)
         try:
             client.start_crawler(Name=crawler)
         except client.exceptions.CrawlerRunningException:
             doing(f"{crawler} runs already")
     waiting = list(crawlers)
-    deadline = time.monotonic() + PATIENCE
     while waiting:
         if time.monotonic() > deadline:
             raise SetupError(f"Crawlers {', '.join(waiting)} still run after {PATIENCE // 60} minutes.")

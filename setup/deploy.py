@@ -29,7 +29,9 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     with steps.step("landing zone") as step:
         common = {"Project": settings.project, "Prefix": settings.prefix, "OnDelete": settings.on_delete}
         template = (names.ROOT / "zone" / "zone_cfn.yml").read_text(encoding="utf-8")
-        changed = zone.deploy(template, common, step.doing)
+        # a build that was started by hand leaves it as it is
+        deployment = settings.deployment_id or (zone.outputs().get("DeploymentId", "") if zone.status() else "")
+        changed = zone.deploy(template, common | {"DeploymentId": deployment}, step.doing)
         step.made = _made(zone, changed)
     with steps.step("pipe repository") as step:
         pipe_repository = Repository(session, zone.outputs()["PipeRepositoryName"], settings.project)
@@ -64,7 +66,8 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         lake = outputs["DataLakeBucket"]
         step.made = data.copy(session, settings.solution_bucket, settings.solution_prefix, lake, step.doing)
     with steps.step("crawlers and tables") as step:
-        crawlers.run(session, [f"{settings.prefix}-{crawler}" for crawler in names.CRAWLERS.values()], step.doing)
+        in_code = code.outputs()
+        crawlers.run(session, [in_code[crawler] for crawler in names.CRAWLERS], step.doing)
         checked = []
         for table in names.TABLES:
             columns = crawlers.check_table(session, settings.prefix, table)
@@ -74,7 +77,7 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     if settings.anonymous_metrics == "Yes":
         event = json.loads(settings.request or "{}").get("RequestType", "Update").lower()
         console.print(metrics.send(event, settings.deployment_id, session.region_name))
-    _tell(outputs, code.outputs(), settings, console)
+    _tell(outputs, in_code, settings, console)
 
 
 def load_of(session: boto3.Session, lake: str, table: str) -> dict[str, Any]:

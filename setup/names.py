@@ -23,7 +23,7 @@ COLUMNS = {  # those that the queries need
         *("rsid", "clinicalsignificance", "phenotypelist"),
     },
 }
-CRAWLERS = {VARIANTS_TABLE: "variants", CLINVAR_TABLE: "clinvar", SAMPLE_TABLE: "sample"}
+CRAWLERS = ("VariantsCrawler", "ClinvarCrawler", "SampleCrawler")  # outputs of the code stack
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"

@@ -51,13 +51,23 @@ class Pipeline:
 
     def stop(self, doing: Doing) -> None:
         """Stop what runs, and wait until it has stopped."""
-        for execution in self._executions():
+        try:
+            executions = self._executions()
+        except self._client.exceptions.PipelineNotFoundException:
+            return  # somebody deleted it by hand
+        for execution in executions:
             if execution["status"] in ("InProgress", "Stopping"):
                 name = execution["pipelineExecutionId"]
-                if execution["status"] == "InProgress":
-                    self._client.stop_pipeline_execution(
-                        pipelineName=self.name, pipelineExecutionId=name, abandon=True, reason="teardown"
-                    )
+                try:
+                    if execution["status"] == "InProgress":
+                        self._client.stop_pipeline_execution(
+                            pipelineName=self.name, pipelineExecutionId=name, abandon=True, reason="teardown"
+                        )
+                except (
+                    self._client.exceptions.PipelineExecutionNotStoppableException,
+                    self._client.exceptions.DuplicatedStopRequestException,
+                ):
+                    doing(f"execution {name} of {self.name} ended by itself")
                 deadline = time.monotonic() + PATIENCE
                 while self._status(name) not in _OVER and time.monotonic() < deadline:
                     doing(f"stopping execution {name} of {self.name}")

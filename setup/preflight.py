@@ -27,8 +27,23 @@ def check(session: boto3.Session, settings: Settings, doing: Doing) -> str:
     for service, operation in PROBES:
         doing(f"{service} in {session.region_name}")
         _probe(session, service, operation)
+    zone = Stack(session, f"{settings.project}Zone")
+    if other := another_deployment(zone, settings):
+        raise SetupError(
+            f"Stack {zone.name} and those after it are of deployment {other}. "
+            "Launch with another Project, or delete that one first."
+        )
     _names_are_free(session, settings)
     return _catalog_key(session, settings, account)
+
+
+def another_deployment(zone: Stack, settings: Settings) -> str:
+    """The number of the deployment that a zone stack is of, if that is not this one; a root stack that takes over what
+    another made would delete it when its launch fails.
+    """
+    outputs = (zone.describe() or {}).get("Outputs", [])
+    made_by = [output["OutputValue"] for output in outputs if output["OutputKey"] == "DeploymentId"]
+    return next((number for number in made_by if number and settings.deployment_id not in ("", number)), "")
 
 
 def _probe(session: boto3.Session, service: str, operation: str) -> None:

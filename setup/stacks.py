@@ -86,18 +86,22 @@ class Stack:
 
     def resources(self) -> dict[str, str]:
         """The physical ids of what it holds, by logical ids; empty where there is no stack."""
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in self._listed()}
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """Its resources that exist, as ListStackResources tells them."""
         try:
             pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
             found = [resource for page in pages for resource in page["StackResourceSummaries"]]
         except ClientError as error:
             if "does not exist" in error.response["Error"]["Message"]:
-                return {}
+                return []
             raise
-        return {
-            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for resource in found
-            if resource["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in resource
-        }
+        return [one for one in found if one["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in one]
+
+    def physical_ids(self, kind: str) -> list[str]:
+        """Those of its resources of one type; empty where there is no stack."""
+        return [one["PhysicalResourceId"] for one in self._listed() if one["ResourceType"] == kind]
 
     def deploy(self, template: str, parameters: Mapping[str, str], doing: Doing) -> bool:
         """Make the stack what the template says; whether anything changed. Raises SetupError with the reason of the
@@ -141,7 +145,11 @@ class Stack:
                 self.delete(doing)
             elif course is Course.CONTINUE_ROLLBACK:
                 self._client.continue_update_rollback(StackName=self.name)
-                self._wait(doing)
+                if self._wait(doing) == "UPDATE_ROLLBACK_FAILED":
+                    raise SetupError(
+                        f"Stack {self.name} can't be rolled back: {self.first_failure()}. Mend that, or skip the "
+                        "resource with aws cloudformation continue-update-rollback; then run this again."
+                    )
             else:
                 self._wait(doing)
         return course

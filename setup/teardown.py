@@ -3,12 +3,14 @@ failure goes on from where that one stood.
 """
 
 import json
+import re
+import time
 from typing import Any
 
 import boto3
 from rich.console import Console
 
-from setup import buckets, metrics
+from setup import buckets, metrics, preflight
 from setup.errors import SetupError
 from setup.pipeline import Pipeline
 from setup.progress import Doing, Steps
@@ -16,6 +18,8 @@ from setup.settings import Settings
 from setup.stacks import Stack
 
 STEPS = 5
+POLL = 2  # seconds
+PATIENCE = 15 * 60  # seconds for a crawler to stop
 TRIES = 4  # a bucket that is written to while it is deleted is emptied again
 _NOTEBOOKS = "/aws/sagemaker/NotebookInstances"
 _KEPT = {"DataLakeBucket", "LogsBucket"}  # with OnDelete: KeepData, as pipe_cfn.yml has it
@@ -27,10 +31,15 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     zone, pipe, code = (Stack(session, f"{settings.project}{part}") for part in ("Zone", "Pipe", "Code"))
     in_pipe, in_zone = pipe.resources(), zone.resources()
     keeps = settings.on_delete == "KeepData"
+    if other := preflight.another_deployment(zone, settings):
+        console.print(
+            f"{zone.name}, {pipe.name} and {code.name} are of deployment {other}, not of this one: left alone"
+        )
+        return
     with steps.step("what runs") as step:
         if "Pipeline" in in_pipe:
             Pipeline(session, in_pipe["Pipeline"]).stop(step.doing)
-        _stop_jobs_and_crawlers(session, settings.prefix, step.doing)
+        _stop_jobs_and_crawlers(session, code, step.doing)
         step.made = "pipeline, jobs and crawlers stand still"
     with steps.step("code stack") as step:
         code.delete(step.doing)
@@ -58,24 +67,34 @@ def _kept(things: list[str]) -> str:
     return f"; kept, as OnDelete says: {', '.join(things)}" if things else ""
 
 
-def _stop_jobs_and_crawlers(session: boto3.Session, prefix: str, doing: Doing) -> None:
+def _stop_jobs_and_crawlers(session: boto3.Session, code: Stack, doing: Doing) -> None:
+    """Those of the code stack, also what users added to it; nobody else's."""
     client = session.client("glue")
-    for page in client.get_paginator("get_jobs").paginate():
-        for job in page["Jobs"]:
-            if job["Name"].startswith(f"{prefix}-"):
-                runs = client.get_job_runs(JobName=job["Name"], MaxResults=50)["JobRuns"]
-                running = [run["Id"] for run in runs if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING")]
-                if running:
-                    doing(f"stopping {job['Name']}")
-                    client.batch_stop_job_run(JobName=job["Name"], JobRunIds=running)
-    for page in client.get_paginator("get_crawlers").paginate():
-        for crawler in page["Crawlers"]:
-            if crawler["Name"].startswith(f"{prefix}-") and crawler["State"] == "RUNNING":
-                doing(f"stopping {crawler['Name']}")
-                try:
-                    client.stop_crawler(Name=crawler["Name"])
-                except (client.exceptions.CrawlerNotRunningException, client.exceptions.CrawlerStoppingException):
-                    continue  # it was faster
+    for job in code.physical_ids("AWS::Glue::Job"):
+        try:
+            runs = client.get_job_runs(JobName=job, MaxResults=50)["JobRuns"]
+        except client.exceptions.EntityNotFoundException:
+            continue  # somebody deleted it by hand
+        running = [run["Id"] for run in runs if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING")]
+        if running:
+            doing(f"stopping {job}")
+            client.batch_stop_job_run(JobName=job, JobRunIds=running)
+    deadline = time.monotonic() + PATIENCE
+    for crawler in code.physical_ids("AWS::Glue::Crawler"):
+        while (state := _state(client, crawler)) != "READY" and time.monotonic() < deadline:
+            doing(f"{crawler} is {state.lower()}")
+            try:
+                client.stop_crawler(Name=crawler)
+            except (client.exceptions.CrawlerNotRunningException, client.exceptions.CrawlerStoppingException):
+                time.sleep(POLL)
+
+
+def _state(client: Any, crawler: str) -> str:
+    """A crawler's state; one that somebody deleted by hand is ready to go."""
+    try:
+        return str(client.get_crawler(Name=crawler)["Crawler"]["State"])
+    except client.exceptions.EntityNotFoundException:
+        return "READY"
 
 
 def _delete_with_buckets(
@@ -100,12 +119,12 @@ def _delete_log_groups(session: boto3.Session, settings: Settings) -> int:
     """Glue makes log groups by itself, under names with the project's in them."""
     client = session.client("logs")
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws-glue/")
-    ours = [
-        group["logGroupName"]
-        for page in pages
-        for group in page["logGroups"]
-        if settings.project in group["logGroupName"] or f"/{settings.prefix}/" in group["logGroupName"]
-    ]
+    # /aws-glue/PREFIX/…, and those that Glue names after a role and a security configuration
+    of_ours = re.compile(
+        rf"/aws-glue/{settings.prefix}/|/{settings.project}(Job|Crawler)Role(-{settings.prefix})?(/|$)"
+    )
+    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
+    ours = [group for group in groups if of_ours.search(group)]
     if _delete_notebook_logs(client, settings.prefix):
         ours.append(_NOTEBOOKS)
     for group in ours:

@@ -31,7 +31,8 @@ from tests.solution import STACK, aws
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is absent")
 
-SECOND = "Second"  # a project beside the launched one
+SECOND = "Neighbour"  # a project beside the launched one
+NUMBER = "00000000-0000-4000-8000-000000000000"  # of its deployment
 PUBLISHED = f"s3 bucket {solution.BUCKET}"
 ORCHESTRATOR = """
 import sys
@@ -68,12 +69,12 @@ def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None
     """Run a verb as the build does, and kill it at the first line that has `until`; the lines until then."""
     told = {
         "PROJECT": project,
+        "DEPLOYMENT_ID": NUMBER if project == SECOND else Stack(boto3.Session(), STACK).outputs()["DeploymentId"],
         "ON_DELETE": "DeleteData" if project == SECOND else "KeepData",
         "SOLUTION_BUCKET": solution.BUCKET,
         "SOLUTION_PREFIX": solution.PREFIX,
         "CATALOG_ENCRYPTION": "LeaveAsIs",  # the launched one manages it
         "ANONYMOUS_METRICS": "Yes",
-        "DEPLOYMENT_ID": "00000000-0000-4000-8000-000000000000",
         "REQUEST": json.dumps({"RequestType": "Delete" if verb == "teardown" else "Create"}),
         "PYTHONPATH": str(names.ROOT),
     }
@@ -164,7 +165,7 @@ class Filler:
 
 def test_uninstall_by_hand(launched: boto3.Session) -> None:
     """Appendix C's commands, for the second project; the first stands as before."""
-    commands = solution.appendix("C")[-1]
+    commands = solution.appendix("C")[1]
     assert "list-object-versions" in commands
     solution.shell(commands.replace(names.PROJECT, SECOND))
     left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
@@ -257,6 +258,7 @@ FAULTS = (
         "BadCrawler",
         {"code/code_cfn.yml": ("${DataLakeBucket}/tables/*", "${DataLakeBucket}/nothing/*")},
         ("Crawler badcrawler-", "FAILED", "ACCESS_DENIED"),
+        ("ParameterKey=NotebookInstanceType,ParameterValue=none",),
     ),
     # asks for metrics where the mapping has them off
     Fault(
@@ -266,6 +268,9 @@ FAULTS = (
         ("ParameterKey=AnonymousMetrics,ParameterValue=Yes",),
     ),
 )
+
+
+NO_FILES = Fault("NoFiles", {}, ())  # its archive is taken away
 
 
 @dataclass(frozen=True)
@@ -279,9 +284,11 @@ class Failed:
 @pytest.fixture(scope="module")
 def failed(session: boto3.Session) -> Failed:
     """All those versions launched at the same time."""
-    for fault in FAULTS:
+    for fault in (*FAULTS, NO_FILES):
         prefix = f"{fault.project}/"
         solution.publish_changed(session, prefix, fault.changes)
+        if fault is NO_FILES:
+            session.client("s3").delete_object(Bucket=solution.BUCKET, Key=f"{prefix}solution.zip")
         aws(
             *("cloudformation", "create-stack", *solution.root(f"{fault.project}-Setup", prefix), "--parameters"),
             *(f"ParameterKey=Project,ParameterValue={fault.project}", *fault.parameters),
@@ -293,7 +300,7 @@ def failed(session: boto3.Session) -> Failed:
     builds.stop_build(id=build)
     (project,) = builds.batch_get_projects(names=["StoppedBuildSetup"])["projects"]
     told = {variable["name"]: variable["value"] for variable in project["environment"]["environmentVariables"]}
-    statuses = {fault.project: solution.ended(session, f"{fault.project}-Setup") for fault in FAULTS}
+    statuses = {fault.project: solution.ended(session, f"{fault.project}-Setup") for fault in (*FAULTS, NO_FILES)}
     return Failed(statuses, told["ANONYMOUS_METRICS"])
 
 
@@ -307,6 +314,18 @@ def test_a_launch_that_fails(session: boto3.Session, failed: Failed, fault: Faul
     left = [thing for thing in remains.things(session) if fault.project.lower() in thing.lower()]
     assert left == [f"cloudformation stack {stack} (ROLLBACK_COMPLETE)"]
     aws("cloudformation", "delete-stack", "--stack-name", stack)
+    assert solution.ended(session, stack) is None
+
+
+def test_a_build_that_cannot_run(session: boto3.Session, failed: Failed) -> None:
+    """Neither creation nor deletion hangs, and Appendix C leads out."""
+    stack = f"{NO_FILES.project}-Setup"
+    assert failed.statuses[NO_FILES.project] == "ROLLBACK_FAILED"
+    assert "solution.zip" in solution.reasons(session, stack)
+    first, *_, without = (block.replace(STACK, stack) for block in solution.appendix("C"))
+    with pytest.raises(AssertionError, match="DELETE_FAILED"):
+        solution.shell(first)
+    solution.shell(without)
     assert solution.ended(session, stack) is None
 
 

@@ -174,6 +174,15 @@ def push(session: boto3.Session, message: str, files: dict[str, str]) -> str:
     return commit
 
 
+def log_of(session: boto3.Session, project: str) -> str:
+    """What the newest build of a project wrote."""
+    builds, logs = session.client("codebuild"), session.client("logs")
+    newest = builds.list_builds_for_project(projectName=project)["ids"][:1]
+    place = builds.batch_get_builds(ids=newest)["builds"][0]["logs"]
+    told = logs.get_log_events(logGroupName=place["groupName"], logStreamName=place["streamName"], startFromHead=True)
+    return "".join(event["message"] for event in told["events"])
+
+
 def code_file(session: boto3.Session, path: str) -> str:
     """A file's text in the code repository."""
     found = session.client("codecommit").get_file(repositoryName="GenomicsAnalysisCode", filePath=path)

@@ -1,17 +1,22 @@
 """What stands in the way of a set-up is told before anything is made."""
 
+import io
+import json
+
 import boto3
 import pytest
+from rich.console import Console
 
-from setup import preflight
+from setup import preflight, teardown
 from setup.errors import SetupError
 from setup.rehearsal import process
 from setup.settings import Settings
+from setup.stacks import Stack
 
 pytestmark = pytest.mark.usefixtures("emulator")
 
 
-def settings(project: str, catalog_encryption: str = "Manage") -> Settings:
+def settings(project: str, catalog_encryption: str = "Manage", deployment_id: str = "") -> Settings:
     return Settings(
         project=project,
         solution_bucket="b",
@@ -22,7 +27,7 @@ def settings(project: str, catalog_encryption: str = "Manage") -> Settings:
         notebook_instance_type="none",
         hail_from="Wheel",
         anonymous_metrics="No",
-        deployment_id="",
+        deployment_id=deployment_id,
         request="",
     )
 
@@ -72,3 +77,19 @@ def test_a_catalog_that_somebody_else_encrypts() -> None:
     with pytest.raises(SetupError, match=f"encrypted already, with {key}.*LeaveAsIs"):
         check(settings("Free"))
     assert check(settings("Free", "LeaveAsIs")) == key
+
+
+def test_what_another_launch_made_is_left_alone() -> None:
+    """A second root stack of the same project: its launch is refused, and the deletion that follows deletes nothing."""
+    group = {"Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/twice"}}}
+    template = json.dumps({"Resources": group, "Outputs": {"DeploymentId": {"Value": "first"}}})
+    zone = Stack(boto3.Session(), "TwiceZone")
+    zone.deploy(template, {}, print)
+    with pytest.raises(SetupError, match="Stack TwiceZone and those after it are of deployment first"):
+        check(settings("Twice", deployment_id="second"))
+    told = io.StringIO()
+    teardown.run(boto3.Session(), settings("Twice", deployment_id="second"), Console(file=told))
+    assert "not of this one: left alone" in " ".join(told.getvalue().split())
+    assert zone.status() == "CREATE_COMPLETE"
+    teardown.run(boto3.Session(), settings("Twice", deployment_id="first"), Console(file=told))
+    assert zone.status() in (None, "DELETE_COMPLETE")

@@ -78,6 +78,14 @@ def test_everything_is_used(template: str) -> None:
         assert name in elsewhere | references(content["Outputs"]) or resource["Type"] in STAND_BY_THEMSELVES, name
 
 
+@pytest.mark.parametrize("template", TEMPLATES[1:])
+def test_every_output_is_read(template: str) -> None:
+    """By the set-up, or by people: where things are, and which template made a stack."""
+    code = "".join(path.read_text() for path in (names.ROOT / "setup").rglob("*.py"))
+    unread = {name for name in parsed(template)["Outputs"] if f'"{name}"' not in code}
+    assert unread <= {"TemplateVersion", "StackName", "BuildBucket", "ResourcesBucket"}
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_parameters_explain_themselves(template: str) -> None:
     content = parsed(template)

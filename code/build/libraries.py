@@ -29,8 +29,11 @@ def make(requirements: Path, folder: Path, own_hail: Path | None = None) -> None
         with zipfile.ZipFile(hail) as package:
             (folder / "hail-all-spark.jar").write_bytes(package.read(JAR))
         with zipfile.ZipFile(folder / "jobs.gluewheels.zip", "w", zipfile.ZIP_STORED) as zipped:
+            # the layout that Glue documents: a folder with the wheels and what to install of them
+            named = "".join(f"{'=='.join(wheel.name.split('-')[:2])}\n" for wheel in wheels)
+            zipped.writestr(zipfile.ZipInfo("wheels/requirements.txt"), named)
             for wheel in wheels:
-                zipped.writestr(zipfile.ZipInfo(wheel.name), wheel.read_bytes())
+                zipped.writestr(zipfile.ZipInfo(f"wheels/{wheel.name}"), wheel.read_bytes())
     print(f"{len(wheels)} wheels; Hail from {hail.name}")
 
 

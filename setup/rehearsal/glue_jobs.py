@@ -6,7 +6,10 @@ and bookmarks are not executed.
 """
 
 import contextlib
+import hashlib
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +33,7 @@ _RESERVED = {
     "--extra-jars",
     "--extra-py-files",
     "--job-language",
+    "--python-modules-installer-option",
 }
 _processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -160,7 +164,8 @@ def _execute(job: dict[str, Any], run: dict[str, Any]) -> tuple[list[str], int |
     script = _fetched(reader, job["Command"]["ScriptLocation"], folder)
     jars = [_fetched(reader, place, folder) for place in _listed(arguments, "--extra-jars")]
     modules = [_fetched(reader, place, folder) for place in _listed(arguments, "--extra-py-files")]
-    libraries = [_libraries(reader, place) for place in _listed(arguments, "--additional-python-modules")]
+    options = shlex.split(arguments.get("--python-modules-installer-option", ""))
+    libraries = [_libraries(reader, place, options) for place in _listed(arguments, "--additional-python-modules")]
     pyspark = _pyspark()
     java_home = extend.JAVA_HOME
     jars.append(spark.jar(java_home, pyspark / "pyspark", extend.HOME / "runtimes"))
@@ -227,28 +232,37 @@ def _fetched(reader: Any, place: str, folder: Path) -> Path:
     return target
 
 
-def _libraries(reader: Any, place: str) -> Path:
-    """The folder of a zip of wheels, unpacked once for each content."""
+def _libraries(reader: Any, place: str, options: list[str]) -> Path:
+    """The folder into which pip installed a zip of wheels, once for each content.
+
+    Raises ServiceError with pip's words.
+    """
     bucket, _, key = place.removeprefix("s3://").partition("/")
     if not key.endswith(".gluewheels.zip"):
         raise ServiceError("InvalidInputException", f"{place}: the rehearsal takes a zip of wheels, *.gluewheels.zip")
     etag = reader.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
-    folder: Path = extend.HOME / "runtimes" / etag
+    folder: Path = extend.HOME / "runtimes" / hashlib.sha256(repr((etag, options)).encode()).hexdigest()
     if folder.exists():
         return folder
-    aside = extend.HOME / "runtimes" / f"{etag}-{uuid.uuid4().hex}"
+    aside = extend.HOME / "runtimes" / uuid.uuid4().hex
     aside.mkdir(parents=True)
-    packed = _fetched(reader, place, aside)
-    with zipfile.ZipFile(packed) as wheels:
-        for wheel in wheels.namelist():
-            with wheels.open(wheel) as file, zipfile.ZipFile(file) as content:
-                content.extractall(aside)
-    packed.unlink()
-    for data in aside.glob("*.data/*lib"):  # what a wheel puts there belongs to the packages
-        for path in data.iterdir():
-            path.rename(aside / path.name)
+    with zipfile.ZipFile(_fetched(reader, place, aside)) as packed:
+        packed.extractall(aside)
+    wheels = aside / "wheels"
+    pip = [str(extend.PYTHON), "-m", "pip", "install", "--quiet", "--no-compile", "--no-warn-conflicts"]
+    pip += [
+        "--disable-pip-version-check",
+        "--find-links",
+        str(wheels),
+        "--requirement",
+        str(wheels / "requirements.txt"),
+    ]
+    done = subprocess.run([*pip, *options, "--target", str(aside / "installed")], capture_output=True, text=True)
+    if done.returncode:
+        raise ServiceError("InvalidInputException", f"{place}: pip can't install it: {done.stderr.strip()[-1000:]}")
     with contextlib.suppress(OSError):  # another run was faster
-        aside.rename(folder)
+        (aside / "installed").rename(folder)
+    shutil.rmtree(aside)
     return folder
 
 

@@ -31,8 +31,19 @@ case $script in -*) exec /bin/bash "$script" "$@" ;; esac
 sed -E "$RELOCATION" "$script" >"$script.relocated"
 exec /bin/bash "$script.relocated" "$@"
 """,
+    # there is no other user to be, so what that user may not read is looked for
     "sudo": """#!/bin/sh
 [ "$1" = -u ] && shift 2
+for word; do
+  place=$word
+  while [ "${place#"$INSTANCE"/}" != "$place" ] && [ -e "$place" ]; do
+    case $(stat -c %A "$place") in
+      d????????[xt] | -??????r*) ;;
+      *) echo "sudo: another user may not read $word: $(stat -c '%A %n' "$place")" >&2; exit 1 ;;
+    esac
+    place=${place%/*}
+  done
+done
 exec "$@"
 """,
     "chown": """#!/bin/sh

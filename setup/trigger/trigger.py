@@ -9,6 +9,7 @@ answer: without one the stack would wait for an hour.
 import json
 import os
 import time
+import traceback
 import urllib.request
 import uuid
 from typing import Any
@@ -32,16 +33,22 @@ def handle(event: dict[str, Any], context: Any) -> None:
     try:
         _asked(event)
     except Exception as error:
+        # not raised: Lambda would call this again, and CloudFormation has its answer
+        traceback.print_exc()
         log = f"log group {context.log_group_name}, stream {context.log_stream_name}"
         _answer(_request(event), "FAILED", f"The set-up's build could not be started: {error}. See {log}.")
-        raise
 
 
 def _asked(event: dict[str, Any]) -> None:
     """Start the build that a request of CloudFormation asks for."""
     client = boto3.client("codebuild")
     project = os.environ["PROJECT_NAME"]
-    _stop_builds(client, project)
+    newest = client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:10]
+    builds = client.batch_get_builds(ids=newest)["builds"] if newest else []
+    if any(_carried(build).get("RequestId") == event["RequestId"] for build in builds):
+        print(f"{event['RequestType']}: request {event['RequestId']} came again, and has its build already")
+        return
+    _stop_builds(client, newest)
     request = _request(event)
     action = "teardown" if event["RequestType"] == "Delete" else "deploy"
     variables = {"ACTION": action, "REQUEST": json.dumps(request), "DEPLOYMENT_ID": request["PhysicalResourceId"]}
@@ -60,10 +67,15 @@ def _request(event: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _stop_builds(client: Any, project: str) -> None:
+def _carried(build: dict[str, Any]) -> dict[str, str]:
+    """The request that a build carries; empty for one that somebody started by hand."""
+    variables = {variable["name"]: variable["value"] for variable in build["environment"]["environmentVariables"]}
+    request: dict[str, str] = json.loads(variables.get("REQUEST") or "{}")
+    return request
+
+
+def _stop_builds(client: Any, running: list[str]) -> None:
     """Two set-ups at once would undo each other: a delete may come while a create still runs."""
-    newest = client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:10]
-    running = newest
     while running:
         builds = client.batch_get_builds(ids=running)["builds"]
         running = [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
@@ -76,11 +88,10 @@ def _stop_builds(client: Any, project: str) -> None:
 def _ended(build_id: str) -> None:
     """Answer the request that a build carries. A build that somebody started by hand carries none."""
     build = boto3.client("codebuild").batch_get_builds(ids=[build_id.rpartition("build/")[2]])["builds"][0]
-    variables = {variable["name"]: variable["value"] for variable in build["environment"]["environmentVariables"]}
-    if not variables.get("REQUEST"):
+    request = _carried(build)
+    if not request:
         print(f"{build['id']} was started by hand: nobody waits for an answer")
         return
-    request = json.loads(variables["REQUEST"])
     if build["buildStatus"] == "SUCCEEDED":
         _answer(request, "SUCCESS", f"{build['id']} succeeded")
         return

@@ -3,10 +3,10 @@
 # Runs as root, on notebook-al2023-v1. A notebook that the user changed is left alone; the new one goes beside it.
 set -euo pipefail
 
-project=$1 resources_bucket=$2 data_lake_bucket=$3 database=$4 workgroup=$5 idle_minutes=$6
+project=$1 resources_bucket=$2 data_lake_bucket=$3 database=$4 workgroup=$5 idle_minutes=$6 region=$7
 home=/home/ec2-user/SageMaker
-region=${AWS_REGION:-$(aws configure get region)}
 new=$(mktemp -d)
+chmod 755 "$new" # ec2-user reads it, too
 
 aws s3 cp --only-show-errors --recursive "s3://$resources_bucket/notebooks/" "$new/"
 mkdir -p "$home/queries" "$home/.solution"
@@ -41,6 +41,7 @@ cat >/etc/systemd/system/stop-when-idle.service <<UNIT
 Description=Stop this notebook instance when nobody has used it for $idle_minutes minutes
 [Service]
 Type=oneshot
+Environment=AWS_DEFAULT_REGION=$region
 ExecStart=/home/ec2-user/anaconda3/envs/python3/bin/python /usr/local/bin/stop_when_idle.py $idle_minutes
 UNIT
 cat >/etc/systemd/system/stop-when-idle.timer <<UNIT

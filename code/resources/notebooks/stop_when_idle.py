@@ -9,7 +9,7 @@ import ssl
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,13 @@ def idle_minutes(kernels: list[dict[str, Any]], terminals: list[dict[str, Any]],
     """Minutes since anything was used; the instance's start counts as use, and a busy kernel is in use now."""
     if any(kernel["execution_state"] == "busy" for kernel in kernels):
         return 0
-    told = [datetime.fromisoformat(one["last_activity"]).astimezone(UTC).timestamp() for one in [*kernels, *terminals]]
+    told = [_timestamp(one["last_activity"]) for one in [*kernels, *terminals]]
     return (now - max([booted, *told])) / 60
+
+
+def _timestamp(text: str) -> float:
+    """Of Jupyter's ISO text; Python before 3.11 does not know its Z."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _ask(path: str) -> list[dict[str, Any]]:
