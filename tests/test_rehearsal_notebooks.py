@@ -98,3 +98,13 @@ def test_what_the_instance_would_do_with_systemd_is_not_pretended() -> None:
 @pytest.mark.usefixtures("emulator")
 def test_a_role_that_sagemaker_may_not_take() -> None:
     assert "Role" in created("untrusted", template(SCRIPT, "ec2.amazonaws.com"))
+
+
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize(("mode", "told"), [("700", "another user may not read"), ("755", "")])
+def test_another_user_reads_only_what_it_may(mode: str, told: str) -> None:
+    """There is no other user here, so sudo looks at the rights."""
+    folder = "/home/ec2-user/SageMaker/folder"
+    commands = f"mkdir -m {mode} {folder}\necho text >{folder}/file\nsudo -u ec2-user cat {folder}/file\n"
+    failed = created(f"rights{mode}", template(f"#!/bin/bash\nset -e\n{commands}"))
+    assert (told in failed) if told else (failed == "")

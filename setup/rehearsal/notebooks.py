@@ -37,9 +37,9 @@ exec /bin/bash "$script.relocated" "$@"
 for word; do
   place=$word
   while [ "${place#"$INSTANCE"/}" != "$place" ] && [ -e "$place" ]; do
-    case $(stat -c %A "$place") in
+    case $(stat -Lc %A "$place") in
       d????????[xt] | -??????r*) ;;
-      *) echo "sudo: another user may not read $word: $(stat -c '%A %n' "$place")" >&2; exit 1 ;;
+      *) echo "sudo: another user may not read $word: $(stat -Lc '%A %n' "$place")" >&2; exit 1 ;;
     esac
     place=${place%/*}
   done
