@@ -65,7 +65,6 @@ def status(name: str) -> Any:
 
 def test_the_start_script_runs_as_the_role(emulator: Emulator) -> None:
     folder = Path(emulator.home, "notebooks", "whole")
-    (folder / "home/ec2-user/SageMaker").mkdir(parents=True)
     assert created("whole", template(SCRIPT)) == ""
     assert ":assumed-role/whole-Role" in (folder / "home/ec2-user/SageMaker/who").read_text()
     variables = folder / "environment.json"
@@ -107,4 +106,4 @@ def test_another_user_reads_only_what_it_may(mode: str, told: str) -> None:
     folder = "/home/ec2-user/SageMaker/folder"
     commands = f"mkdir -m {mode} {folder}\necho text >{folder}/file\nsudo -u ec2-user cat {folder}/file\n"
     failed = created(f"rights{mode}", template(f"#!/bin/bash\nset -e\n{commands}"))
-    assert (told in failed) if told else (failed == "")
+    assert (told in failed) if told else (failed == ""), failed

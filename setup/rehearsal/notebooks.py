@@ -197,7 +197,7 @@ def _boot(name: str) -> None:
     instance = _instances[name]
     place = extend.HOME / "notebooks" / name
     python = place / "home/ec2-user/anaconda3/envs/python3"
-    for folder in _RELOCATED:
+    for folder in (*_RELOCATED, "/home/ec2-user/SageMaker"):
         (place / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     if not python.exists():
         subprocess.run([str(extend.PYTHON), "-m", "venv", str(python)], check=True)
