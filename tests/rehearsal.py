@@ -132,7 +132,7 @@ def test_jobs_and_crawlers_make_the_same_tables(launched: boto3.Session) -> None
 
 def test_a_push_adds_a_job_and_a_crawler(launched: boto3.Session) -> None:
     """As docs/developer-guide.md says: a copy of a job and of a crawler under other names, and a push."""
-    template = solution.code_file(launched, "code_cfn.yml")
+    template = solution.file_of(launched, "code_cfn.yml")
     added = ""
     for resource, old, new in (
         ("VcfToParquetJob", "${Prefix}-vcf-to-parquet", "${Prefix}-second-vcf-to-parquet"),
@@ -154,7 +154,7 @@ def test_a_push_adds_a_job_and_a_crawler(launched: boto3.Session) -> None:
 def test_a_push_that_fails_its_tests_deploys_nothing(launched: boto3.Session) -> None:
     resources = Stack(launched, "GenomicsAnalysisPipe").outputs()["ResourcesBucket"]
     script, key = "resources/scripts/vcf_to_parquet.py", "scripts/vcf_to_parquet.py"
-    before = solution.code_file(launched, script)
+    before = solution.file_of(launched, script)
     s3 = launched.client("s3")
     etag = s3.head_object(Bucket=resources, Key=key)["ETag"]
     mistake = {script: before + "\nimport nothing_that_exists_and_is_unused\n"}
@@ -199,6 +199,25 @@ def test_an_update_that_fails_is_rolled_back(launched: boto3.Session) -> None:
         assert after
         assert told
         assert (after["Parameters"], after["Outputs"]) == (told["Parameters"], told["Outputs"])
+
+
+def test_a_push_to_the_pipe_repository(launched: boto3.Session) -> None:
+    """As docs/developer-guide.md says: a push, then the set-up's build started by hand."""
+    template = solution.file_of(launched, "pipe_cfn.yml", solution.PIPE)
+    changed = template.replace("Description: The jobs' libraries", "Description: All libraries")
+    assert changed != template
+    solution.push(launched, "Another description", {"pipe_cfn.yml": changed}, solution.PIPE)
+    (command,) = re.findall(
+        r"^```bash\n(aws codebuild .*)\n```", (names.ROOT / "docs" / "developer-guide.md").read_text(), re.MULTILINE
+    )
+    build = json.loads(solution.shell(f"{command} --output json"))["build"]["id"]
+    client = launched.client("codebuild")
+    ended = solution.wait_for(
+        lambda: client.batch_get_builds(ids=[build])["builds"][0], lambda told: told["buildStatus"] != "IN_PROGRESS"
+    )
+    assert ended["buildStatus"] == "SUCCEEDED", solution.log_of(launched, "GenomicsAnalysisSetup")
+    (project,) = client.batch_get_projects(names=["GenomicsAnalysisBuildHail"])["projects"]
+    assert project["description"].startswith("All libraries")
 
 
 def test_the_queries_of_the_docs_run(launched: boto3.Session) -> None:

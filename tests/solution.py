@@ -158,13 +158,16 @@ def crawler_done(session: boto3.Session, crawler: str) -> None:
     assert told["LastCrawl"]["Status"] == "SUCCEEDED", told
 
 
-def push(session: boto3.Session, message: str, files: dict[str, str]) -> str:
-    """Commit to the code repository; the commit's id."""
+CODE, PIPE = "GenomicsAnalysisCode", "GenomicsAnalysisPipe"  # the repositories
+
+
+def push(session: boto3.Session, message: str, files: dict[str, str], repository: str = CODE) -> str:
+    """Commit to a repository; the commit's id."""
     client = session.client("codecommit")
-    head = client.get_branch(repositoryName="GenomicsAnalysisCode", branchName="main")["branch"]["commitId"]
+    head = client.get_branch(repositoryName=repository, branchName="main")["branch"]["commitId"]
     put = [{"filePath": path, "fileContent": text.encode()} for path, text in files.items()]
     commit: str = client.create_commit(
-        repositoryName="GenomicsAnalysisCode",
+        repositoryName=repository,
         branchName="main",
         parentCommitId=head,
         authorName="A user",
@@ -183,9 +186,9 @@ def log_of(session: boto3.Session, project: str) -> str:
     return "".join(event["message"] for event in told["events"])
 
 
-def code_file(session: boto3.Session, path: str) -> str:
-    """A file's text in the code repository."""
-    found = session.client("codecommit").get_file(repositoryName="GenomicsAnalysisCode", filePath=path)
+def file_of(session: boto3.Session, path: str, repository: str = CODE) -> str:
+    """A file's text in a repository."""
+    found = session.client("codecommit").get_file(repositoryName=repository, filePath=path)
     return str(found["fileContent"].decode())
 
 
