@@ -171,8 +171,12 @@ def test_uninstall_by_hand(launched: boto3.Session) -> None:
     left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
     groups = [thing for thing in left if thing.startswith("logs log group /aws-glue/")]
     assert left == groups
+    logs, notebooks = launched.client("logs"), "/aws/sagemaker/NotebookInstances"
     for group in groups:
-        launched.client("logs").delete_log_group(logGroupName=group.split()[-1])
+        logs.delete_log_group(logGroupName=group.split()[-1])
+    prefix = f"{SECOND.lower()}-"
+    for stream in logs.describe_log_streams(logGroupName=notebooks, logStreamNamePrefix=prefix)["logStreams"]:
+        logs.delete_log_stream(logGroupName=notebooks, logStreamName=stream["logStreamName"])
     assert solution.frequencies(solution.drug_rows(launched)) == published()
 
 

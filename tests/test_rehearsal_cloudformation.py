@@ -110,3 +110,12 @@ def test_what_one_needs_stays_until_it_is_deleted() -> None:
     allow("kept", "Delete")
     assert delete(stack) in (None, "DELETE_COMPLETE")
     assert groups("kept") == ["/kept/deleted/made-here"]
+
+
+def test_one_that_is_retained_holds_nothing_back() -> None:
+    stack = create("retained")
+    refuse("retained", "Delete")
+    assert delete(stack) == "DELETE_FAILED"
+    boto3.client("cloudformation").delete_stack(StackName="retained", RetainResources=["Thing"])
+    assert stack._wait(print) in (None, "DELETE_COMPLETE")
+    assert groups("retained") == ["/retained/refuse/Delete"]

@@ -12,12 +12,13 @@ from typing import Any
 from setup.rehearsal import extend
 
 _STACKS = "ministack.services.cloudformation.stacks"
+_HANDLERS = "ministack.services.cloudformation.handlers"
 _CUSTOM = "ministack.services.cloudformation.custom_resource"
 Record = dict[str, Any]
 
 _answered: dict[tuple[str, str], str] = {}  # the physical ids that answers gave, by stack's ARN and logical id
 _not_created: dict[tuple[str, str], Record] = {}  # custom resources, by stack and logical id
-_not_deleted: dict[str, set[str]] = defaultdict(set)  # logical ids, by stack
+_not_deleted: dict[str, set[str]] = defaultdict(set)  # logical ids in the operation under way, by stack
 _ministacks: dict[str, Any] = {}
 
 
@@ -28,6 +29,7 @@ def install() -> None:
         (_CUSTOM, "invoke_custom_resource", _invoke),
         (_STACKS, "_roll_back_operation", _roll_back),
         (_STACKS, "_delete_resource", _delete),
+        (_HANDLERS, "_delete_stack_async", _delete_stack),
     ):
         _ministacks[name] = extend.replace(module, name, function)
     _ministacks["dependencies"] = extend.get(_STACKS, "_with_dependencies")
@@ -73,6 +75,7 @@ def _now() -> str:
 
 
 async def _roll_back(name: str, stack_id: str, stack: Record, operation: Record, reason_override: str = "") -> None:
+    _not_deleted.pop(name, None)
     logical_id = operation.get("failed_logical_id")
     if logical_id and (record := _not_created.pop((name, logical_id), None)):
         stack["_resources"][logical_id] = record
@@ -82,6 +85,11 @@ async def _roll_back(name: str, stack_id: str, stack: Record, operation: Record,
         for left, record in stack["_rollback_failed"].items():
             kept = {"LogicalResourceId": left, "ResourceStatus": "DELETE_FAILED", "Timestamp": _now()}
             stack["_resources"][left] = record | kept
+
+
+async def _delete_stack(name: str, stack_id: str, *arguments: Any, **options: Any) -> None:
+    _not_deleted.pop(name, None)
+    await _ministacks["_delete_stack_async"](name, stack_id, *arguments, **options)
 
 
 def _delete(
