@@ -12,6 +12,9 @@ from setup.progress import Doing
 
 TOGETHER = 16  # requests at a time
 BATCH = 1000  # keys that one request deletes
+PASSES = (
+    4  # a page is told from the last key of the page before, which is deleted by then: what it lacks, the next finds
+)
 
 
 def keys(client: Any, bucket: str, prefix: str) -> list[str]:
@@ -25,18 +28,29 @@ def empty(session: boto3.Session, bucket: str, doing: Doing) -> int:
     client = session.client("s3")
     deleted = 0
     try:
-        for batch in _versions(client, bucket):
-            told = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-            if errors := told.get("Errors"):
-                first = errors[0]
-                raise SetupError(f"s3://{bucket}/{first['Key']} can't be deleted: {first['Code']} {first['Message']}")
-            deleted += len(batch)
-            doing(f"{bucket}: {deleted:,} versions deleted")
+        for _ in range(PASSES):
+            found = _delete_versions(client, bucket, doing)
+            deleted += found
+            if not found:
+                break
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
             for upload in page.get("Uploads", []):
                 client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     except client.exceptions.NoSuchBucket:
         return deleted
+    return deleted
+
+
+def _delete_versions(client: Any, bucket: str, doing: Doing) -> int:
+    """Delete what one listing finds; how many."""
+    deleted = 0
+    for batch in _versions(client, bucket):
+        told = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+        if errors := told.get("Errors"):
+            first = errors[0]
+            raise SetupError(f"s3://{bucket}/{first['Key']} can't be deleted: {first['Code']} {first['Message']}")
+        deleted += len(batch)
+        doing(f"{bucket}: {deleted:,} versions deleted")
     return deleted
 
 

@@ -21,7 +21,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from setup import deploy, names, teardown
+from setup import buckets, deploy, names, teardown
 from setup.rehearsal import remains
 from setup.stacks import Stack
 from tests import solution
@@ -210,8 +210,8 @@ def test_a_bucket_that_fills_up_again(launched: boto3.Session, metrics: tuple[st
 
 def kept(session: boto3.Session) -> list[str]:
     """The buckets that OnDelete keeps."""
-    buckets = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
-    return [bucket for bucket in buckets if re.match(r"genomicsanalysispipe-(datalake|logs)bucket-", bucket)]
+    found = [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
+    return [bucket for bucket in found if re.match(r"genomicsanalysispipe-(datalake|logs)bucket-", bucket)]
 
 
 def test_a_stack_that_is_half_deleted(
@@ -226,15 +226,16 @@ def test_a_stack_that_is_half_deleted(
     orchestrate(names.PROJECT, "teardown", "http://127.0.0.1:9")  # nobody listens there: no failure
     assert received == []
     solution.shell(solution.appendix("C")[0])
-    buckets = kept(session)
-    assert len(buckets) == 2
-    assert remains.things(session) == sorted([f"kms key {key}", *(f"s3 bucket {one}" for one in buckets), PUBLISHED])
-    keys = {one.key for bucket in buckets for one in session.resource("s3").Bucket(bucket).objects.all()}
+    kept_buckets = kept(session)
+    assert len(kept_buckets) == 2
+    left = [f"kms key {key}", *(f"s3 bucket {bucket}" for bucket in kept_buckets), PUBLISHED]
+    assert remains.things(session) == sorted(left)
+    keys = {one.key for bucket in kept_buckets for one in session.resource("s3").Bucket(bucket).objects.all()}
     assert stood
     assert stood <= keys
-    for bucket in map(session.resource("s3").Bucket, buckets):
-        bucket.object_versions.delete()
-        bucket.delete()
+    for bucket in kept_buckets:
+        buckets.empty(session, bucket, print)
+        session.client("s3").delete_bucket(Bucket=bucket)
     session.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     assert remains.things(session) == [PUBLISHED]
 
