@@ -32,7 +32,7 @@ def table_of(run: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def solution(emulator: object) -> None:  # noqa: ARG001
+def solution(emulator: object) -> None:  # noqa: ARG001 - it comes first
     put("published", {f"v1/data/{key}": text for key, text in published("ours").items()})
 
 

@@ -16,7 +16,7 @@ CATALOG = [f"arn:aws:glue:*:*:{rest}" for rest in ("catalog", "database/lake", "
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lake(emulator: Any) -> None:  # noqa: ARG001
+def lake(emulator: Any) -> None:  # noqa: ARG001 - it comes first
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     boto3.client("glue").create_database(DatabaseInput={"Name": "lake"})
 

@@ -41,7 +41,7 @@ def cloudformation() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def project(emulator: Any) -> None:  # noqa: ARG001
+def project(emulator: Any) -> None:  # noqa: ARG001 - it comes first
     """A build project that does what its variable COMMAND says, with a role of its own."""
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "sts:AssumeRole"}
