@@ -12,9 +12,8 @@ from setup.progress import Doing
 
 TOGETHER = 16  # requests at a time
 BATCH = 1000  # keys that one request deletes
-PASSES = (
-    4  # a page is told from the last key of the page before, which is deleted by then: what it lacks, the next finds
-)
+# A page is told from the last key of the page before, which is deleted by then: what it lacks, the next pass finds.
+PASSES = 4
 
 
 def keys(client: Any, bucket: str, prefix: str) -> list[str]:
