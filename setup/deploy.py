@@ -43,6 +43,7 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
             "DataKeyArn": zone.outputs()["DataKeyArn"],
             "CatalogEncryption": settings.catalog_encryption,
             "CatalogKeyArn": catalog_key,
+            "PermissionsBoundary": settings.permissions_boundary,
             "GlueVersion": settings.glue_version,
             "HailFrom": settings.hail_from,
             "NotebookInstanceType": settings.notebook_instance_type,

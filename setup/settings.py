@@ -29,6 +29,7 @@ class Settings:
     glue_version: str
     notebook_instance_type: str
     hail_from: str
+    permissions_boundary: str
     anonymous_metrics: str
     deployment_id: str
     request: str  # CloudFormation's request, as JSON; empty for a build that was started by hand
@@ -48,6 +49,7 @@ def read() -> Settings:
         "GLUE_VERSION": "5.1",
         "NOTEBOOK_INSTANCE_TYPE": "ml.t3.medium",
         "HAIL_FROM": "Wheel",
+        "PERMISSIONS_BOUNDARY": "",
         "ANONYMOUS_METRICS": "No",
         "DEPLOYMENT_ID": "",
         "REQUEST": "",

@@ -119,9 +119,9 @@ def _delete_log_groups(session: boto3.Session, settings: Settings) -> int:
     """Glue makes log groups by itself, under names with the project's in them."""
     client = session.client("logs")
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws-glue/")
-    # /aws-glue/PREFIX/…, and those that Glue names after a role and a security configuration
+    # /aws-glue/PREFIX/…, and those that Glue names after a role and a security configuration; SetupRole may no others
     of_ours = re.compile(
-        rf"/aws-glue/{settings.prefix}/|/{settings.project}(Job|Crawler)Role(-{settings.prefix})?(/|$)"
+        rf"/aws-glue/({settings.prefix}/|(.+/|jobs-){settings.project}(Job|Crawler)Role(-{settings.prefix})?(/|$))"
     )
     groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
     ours = [group for group in groups if of_ours.search(group)]

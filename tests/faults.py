@@ -21,7 +21,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from setup import buckets, deploy, names, teardown
+from setup import buckets, deploy, gluejobs, names, teardown
+from setup.errors import SetupError
 from setup.rehearsal import remains
 from setup.stacks import Stack
 from tests import solution
@@ -32,6 +33,7 @@ from tests.solution import STACK, aws
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is absent")
 
 SECOND = "Neighbour"  # a project beside the launched one
+BOUNDARY = "arn:aws:iam::123456789012:policy/NoJobs"  # of the second project's roles
 NUMBER = "00000000-0000-4000-8000-000000000000"  # of its deployment
 PUBLISHED = f"s3 bucket {solution.BUCKET}"
 ORCHESTRATOR = """
@@ -74,6 +76,7 @@ def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None
         "SOLUTION_BUCKET": solution.BUCKET,
         "SOLUTION_PREFIX": solution.PREFIX,
         "CATALOG_ENCRYPTION": "LeaveAsIs",  # the launched one manages it
+        "PERMISSIONS_BOUNDARY": BOUNDARY if project == SECOND else "",
         "ANONYMOUS_METRICS": "Yes",
         "REQUEST": json.dumps({"RequestType": "Delete" if verb == "teardown" else "Create"}),
         "PYTHONPATH": str(names.ROOT),
@@ -111,6 +114,12 @@ def anonymous(things: list[str], project: str) -> list[str]:
 def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[dict[str, object]]]) -> None:
     """Run again and again it goes on, and what stands then is what stands after a launch without a kill."""
     session, (endpoint, received) = launch.session, metrics
+    allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "glue:StartJobRun", "Resource": "*"}
+    session.client("iam").create_policy(
+        PolicyName=BOUNDARY.rpartition("/")[2],
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]}),
+    )
     before = remains.things(session)
     for moment in moments(deploy.STEPS):
         orchestrate(SECOND, "deploy", endpoint, until=moment)
@@ -122,7 +131,7 @@ def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[di
     made = [thing for thing in remains.things(session) if thing not in before]
     root = Stack(session, STACK).resources()
     del root["Prefix"]  # the name of others, too
-    of_root = {*root.values(), STACK, solution.BUCKET}
+    of_root = {value.rpartition("/")[2] for value in root.values()} | {*root.values(), STACK, solution.BUCKET}
     first = [thing for thing in launch.things if not of_root & set(thing.split())]
     one_an_account = ("glue catalog encryption ", "logs log group /aws/sagemaker/NotebookInstances")
     first = [thing for thing in first if not thing.startswith(one_an_account)]
@@ -133,6 +142,45 @@ def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[di
         head = client.get_branch(repositoryName=name, branchName="main")["branch"]["commitId"]
         assert client.get_commit(repositoryName=name, commitId=head)["commit"]["parents"] == []
     assert solution.frequencies(solution.drug_rows(session, SECOND)) == published()
+
+
+def test_every_role_of_the_second_project_is_bounded(launched: boto3.Session) -> None:
+    """Each has the boundary, and it holds: its notebook's policy lets it start jobs."""
+    iam = launched.client("iam")
+    roles = [role for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    second = [iam.get_role(RoleName=role["RoleName"])["Role"] for role in roles if role["Path"] == f"/{SECOND}/"]
+    assert len(second) == 7
+    assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in second} == {BOUNDARY}
+    glue = solution.as_notebook(f"{SECOND.lower()}-runbook")("glue")
+    glue.get_crawler(Name=f"{SECOND.lower()}-variants")
+    with solution.refused():
+        glue.start_job_run(JobName=f"{SECOND.lower()}-vcf-to-parquet")
+
+
+def test_the_second_project_reaches_nothing_of_the_first(launched: boto3.Session) -> None:
+    """With the credentials that its notebook, its job and its crawler have."""
+    theirs, first = solution.as_notebook(f"{SECOND.lower()}-runbook"), names.PROJECT.lower()
+    lake = Stack(launched, f"{names.PROJECT}Pipe").outputs()["DataLakeBucket"]
+    key = Stack(launched, f"{names.PROJECT}Zone").outputs()["DataKeyArn"]
+    s3 = theirs("s3")
+    with solution.refused():
+        s3.get_object(Bucket=lake, Key="tables/clinvar/_load.json")
+    with solution.refused():
+        s3.list_objects_v2(Bucket=lake)
+    with solution.refused():
+        theirs("glue").get_table(DatabaseName=first, Name="clinvar")
+    with solution.refused():
+        theirs("athena").start_query_execution(QueryString="SELECT 1", WorkGroup=first)
+    with solution.refused():
+        theirs("codecommit").get_file(repositoryName=f"{names.PROJECT}Code", filePath="code_cfn.yml")
+    with solution.refused():
+        theirs("kms").decrypt(KeyId=key, CiphertextBlob=b"x")
+    source = {"--input_path": f"s3://{lake}/source/annotation/variant_summary.txt.gz"}
+    with pytest.raises(SetupError, match="S3 denies access"):
+        gluejobs.run(launched, f"{SECOND.lower()}-clinvar-to-parquet", source, print)
+    target = {"--output_path": f"s3://{lake}/tables/clinvar"}
+    with pytest.raises(SetupError, match="S3 denies access"):
+        gluejobs.run(launched, f"{SECOND.lower()}-clinvar-to-parquet", target, print)
 
 
 # Deleting
@@ -171,6 +219,7 @@ def test_uninstall_by_hand(launched: boto3.Session) -> None:
     left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
     groups = [thing for thing in left if thing.startswith("logs log group /aws-glue/")]
     assert left == groups
+    launched.client("iam").delete_policy(PolicyArn=BOUNDARY)
     logs, notebooks = launched.client("logs"), "/aws/sagemaker/NotebookInstances"
     for group in groups:
         logs.delete_log_group(logGroupName=group.split()[-1])

@@ -1,14 +1,13 @@
 """The whole solution, launched once on this machine and used as the guide says, with the AWS CLI where it says so.
 
-Called by .ci/run (`./setup.sh test tests/rehearsal.py tests/faults.py`), not by `./setup.sh test` alone: it takes
-minutes. The tests stand in the order in which a user would do these things, and each needs the ones before it.
+Called by .ci/run, with tests/security.py, tests/faults.py and tests/permissions.py, not by `./setup.sh test` alone: it
+takes minutes. The tests stand in the order in which a user would do these things, and each needs the ones before it.
 """
 
 import json
 import os
 import re
 from collections import Counter
-from pathlib import Path
 
 import boto3
 import nbclient
@@ -69,7 +68,7 @@ def test_the_published_table(launched: boto3.Session) -> None:
 def test_the_notebook(launched: boto3.Session) -> None:
     """Step 3, option 1: every cell, where the instance's start script put it, as the instance's role."""
     (told,) = launched.client("sagemaker").list_notebook_instances()["NotebookInstances"]
-    instance = Path(os.environ["AWS_CA_BUNDLE"]).parents[1] / "notebooks" / told["NotebookInstanceName"]
+    instance = solution.home() / "notebooks" / told["NotebookInstanceName"]
     folder = instance / "home" / "ec2-user" / "SageMaker"
     notebook = nbformat.read(folder / "runbook.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("print(drugs.to_json(orient='values'))"))

@@ -8,10 +8,13 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pyarrow as pa
+import pytest
+from botocore.exceptions import ClientError
 from pyarrow import dataset, fs
 
 from setup import buckets, local, names, publish
@@ -156,6 +159,25 @@ def crawler_done(session: boto3.Session, crawler: str) -> None:
         lambda: session.client("glue").get_crawler(Name=crawler)["Crawler"], lambda told: told["State"] == "READY"
     )
     assert told["LastCrawl"]["Status"] == "SUCCEEDED", told
+
+
+def home() -> Path:
+    """The emulator's folder."""
+    return Path(os.environ["AWS_CA_BUNDLE"]).parents[1]
+
+
+def as_notebook(instance: str) -> Callable[[str], Any]:
+    """Clients with the credentials that a notebook instance has."""
+    told = json.loads((home() / "notebooks" / instance / "environment.json").read_text())
+    session = boto3.Session(
+        told["AWS_ACCESS_KEY_ID"], told["AWS_SECRET_ACCESS_KEY"], told["AWS_SESSION_TOKEN"], told["AWS_REGION"]
+    )
+    return lambda service: session.client(service)
+
+
+def refused(code: str = "AccessDenied") -> Any:
+    """The call in this block is refused by IAM."""
+    return pytest.raises(ClientError, match=rf"\({code}(Exception)?\)")
 
 
 CODE, PIPE = "GenomicsAnalysisCode", "GenomicsAnalysisPipe"  # the repositories

@@ -16,6 +16,7 @@ from genomicslake.errors import LakeError
 from genomicslake.records import Reason
 from setup import __main__ as verbs
 from setup import names
+from tests.iam.page import PAGE, written
 from tests.solution import appendix
 from vcf_to_parquet import vcf_to_parquet
 
@@ -119,6 +120,11 @@ def _begins_like(text: str, heading: str) -> bool:
     """Whether the heading is the beginning of what the text says, up to the first thing that is filled in."""
     start, filled, _ = text.partition(".+")
     return bool(filled) and len(start) > 10 and re.fullmatch(start + r"\S+", heading) is not None
+
+
+def test_the_roles_are_those_of_the_templates() -> None:
+    page = PAGE.read_text()
+    assert page == written(page), "run .venv/bin/python -m tests.iam.page"
 
 
 def test_every_reason_is_described() -> None:

@@ -26,6 +26,7 @@ def settings(project: str, catalog_encryption: str = "Manage", deployment_id: st
         glue_version="5.1",
         notebook_instance_type="none",
         hail_from="Wheel",
+        permissions_boundary="",
         anonymous_metrics="No",
         deployment_id=deployment_id,
         request="",

@@ -69,6 +69,21 @@ def _delete(physical_id: str, _: dict[str, Any]) -> None:
         return
 
 
+def log_key(role: str, session: str, configuration: str) -> str:
+    """The ARN of the key that a security configuration encrypts logs with, as a role reads it; empty for none."""
+    if not configuration:
+        return ""
+    told = extend.client("glue", role, session).get_security_configuration(Name=configuration)
+    encryption = told["SecurityConfiguration"]["EncryptionConfiguration"].get("CloudWatchEncryption", {})
+    return str(encryption.get("KmsKeyArn", ""))
+
+
+def key() -> str:
+    """The ARN of the key that the catalog is encrypted with; empty for none."""
+    at_rest = _settings["EncryptionAtRest"]
+    return str(at_rest.get("SseAwsKmsKeyId", "")) if at_rest["CatalogEncryptionMode"] != "DISABLED" else ""
+
+
 def arn(rest: str) -> str:
     """A Glue ARN of this account."""
     return f"arn:aws:glue:{extend.REGION}:{extend.ACCOUNT}:{rest}"

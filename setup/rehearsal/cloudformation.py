@@ -2,10 +2,11 @@
 
 A custom resource whose creation failed is deleted in the rollback, with the id that its answer gave. What a resource
 needs stays for as long as that resource can't be deleted, so a later delete finds it. What a rollback could not delete
-stays in the stack.
+stays in the stack. Roles get their permissions boundary.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from setup.rehearsal import extend
 
 _STACKS = "ministack.services.cloudformation.stacks"
 _HANDLERS = "ministack.services.cloudformation.handlers"
+_ROLE = "AWS::IAM::Role"
 _CUSTOM = "ministack.services.cloudformation.custom_resource"
 Record = dict[str, Any]
 
@@ -32,8 +34,27 @@ def install() -> None:
         (_HANDLERS, "_delete_stack_async", _delete_stack),
     ):
         _ministacks[name] = extend.replace(module, name, function)
+    roles = extend.resource_handlers(_ROLE)
+    for verb in ("create", "update"):
+        roles[verb] = _bounded(roles[verb])
     _ministacks["dependencies"] = extend.get(_STACKS, "_with_dependencies")
     _ministacks["stacks"] = extend.get("ministack.services.cloudformation", "_stacks")
+
+
+def _bounded(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What creates or updates a role, with the boundary that its new properties have; ministack's passes it over."""
+
+    def made(*arguments: Any, **options: Any) -> Any:
+        told = make(*arguments, **options)
+        new = [one for one in arguments if isinstance(one, dict)][-1]
+        role = extend.stored_role(told[0])
+        if boundary := new.get("PermissionsBoundary"):
+            role["PermissionsBoundary"] = boundary
+        else:
+            role.pop("PermissionsBoundary", None)
+        return told
+
+    return made
 
 
 def _deliver(token: str, response: Record) -> bool:

@@ -11,7 +11,9 @@ import uuid
 from typing import Any
 from urllib.parse import unquote
 
-from setup.rehearsal import extend
+from botocore.exceptions import ClientError
+
+from setup.rehearsal import catalog_settings, extend, logs
 from setup.rehearsal.extend import Request, ServiceError
 
 _BATCH = 100  # partitions that one request makes
@@ -66,11 +68,9 @@ def _run(crawler: dict[str, Any]) -> None:
     started, name = time.time(), crawler["Name"]
     role, stream = crawler["Role"], name
     group = f"/aws-glue/crawlers-role/{role.rpartition('/')[2]}-{crawler['CrawlerSecurityConfiguration']}"
-    status, message, lines = "SUCCEEDED", "", [f"[{name}] INFO: Start crawl"]
+    status, message, lines, key = "SUCCEEDED", "", [f"[{name}] INFO: Start crawl"], ""
     try:
-        if crawler["CrawlerSecurityConfiguration"]:
-            client = extend.client("glue", role, name)
-            client.get_security_configuration(Name=crawler["CrawlerSecurityConfiguration"])
+        key = catalog_settings.log_key(role, name, crawler["CrawlerSecurityConfiguration"])
         for target in crawler["Targets"].get("S3Targets", []):
             made = _Crawl(crawler, target).run()
             counts = _metrics.setdefault(name, {})
@@ -82,7 +82,10 @@ def _run(crawler: dict[str, Any]) -> None:
         lines.append(f"[{name}] ERROR: {error}")
     if crawler["State"] == "STOPPING" and status == "SUCCEEDED":
         status = "CANCELLED"
-    extend.log(group, stream, lines)
+    try:
+        logs.write(role, name, group, stream, lines, key)
+    except ClientError as error:
+        status, message = "FAILED", f"{message} No log: {error}".strip()
     last = {"Status": status, "LogGroup": group, "LogStream": stream, "MessagePrefix": str(uuid.uuid4())}
     crawler["LastCrawl"] = last | {"StartTime": started} | ({"ErrorMessage": message} if message else {})
     crawler["State"] = "READY"

@@ -12,18 +12,20 @@ import json
 import os
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from ministack import app
 from ministack.core import concurrency, iam_actions, iam_evaluator, responses, router
-from ministack.services import cloudwatch_logs, eventbridge, glue, s3, sts
+from ministack.services import cloudwatch_logs, eventbridge, glue, iam, kms, s3, sts
 from ministack.services.cloudformation import provisioners
+
+from setup.rehearsal import process
 
 VERSION = "1.5.33"
 
@@ -40,23 +42,36 @@ ENDPOINT = f"https://127.0.0.1:{os.environ['GATEWAY_PORT']}"
 Request = dict[str, Any]
 Operation = Callable[[Request], dict[str, Any] | None]
 Resource = Callable[[str, Request], "str | list[str] | None"]
+Check = Callable[[str, str], Iterator[tuple[str, str, dict[str, Any]]]]  # action, resource: what has to be allowed too
+Decision = Callable[[str, str, str, str, Mapping[str, Any], bool], None]  # caller, user agent, action, resource, …
 
 _USED: dict[ModuleType, tuple[str, ...]] = {
     app: ("SERVICE_HANDLERS", "SERVICE_REGISTRY", "app", "AUTH"),
     concurrency: ("run_reentrant",),
     iam_actions: ("SERVICE_TO_IAM_NAMESPACE", "extract_resource_arn", "identity_denial_message"),
-    iam_evaluator: ("enforce", "caller_arn", "evaluate_resource_policy", "AuthError", "EvalContext"),
+    iam_evaluator: (
+        *("enforce", "caller_arn", "evaluate_resource_policy", "resolve_principal", "AuthError", "EvalContext"),
+    ),
     responses: ("get_account_id", "get_region", "set_request_account_id", "set_request_region"),
     router: ("SERVICE_PATTERNS",),
-    cloudwatch_logs: ("_create_log_group", "_create_log_stream", "_put_log_events"),
+    cloudwatch_logs: ("_log_groups",),
     eventbridge: ("_put_events", "_invoke_target", "_SUPPORTED_TARGET_SERVICES"),
     glue: ("_crawlers", "_jobs", "_job_runs", "_create_security_configuration", "_delete_security_configuration"),
-    s3: ("_get_object_data",),
+    s3: ("_get_object_data", "_buckets", "_bucket_default_sse_headers"),
+    iam: ("_roles",),
+    kms: ("key_policy_for_arn",),
     sts: ("register_session",),
     provisioners: ("_RESOURCE_HANDLERS",),
 }
+_OURS = Config(user_agent_appid=process.APPLICATION)
+_STORED_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 _access_key: contextvars.ContextVar[str] = contextvars.ContextVar("access_key", default="")
+_agent: contextvars.ContextVar[str] = contextvars.ContextVar("agent", default="")
+_refused: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("refused", default=None)
 _resources: dict[str, Resource] = {}
+_checks: list[Check] = []
+_decisions: list[Decision] = []
+_callers: dict[str, str] = {}  # by access key
 _targets: dict[str, Callable[[str, dict[str, Any], str | None], None]] = {}
 _kinds: set[str] = set()  # of resources that were added
 _at_stop: list[Callable[[], None]] = []
@@ -128,6 +143,16 @@ def add_operations(service: str, operations: Mapping[str, Operation], resource: 
 def resource_of(service: str, resource: Resource) -> None:
     """Tell IAM the ARN of an operation's resource; several are all checked; None is what ministack says."""
     _resources[service] = resource
+
+
+def add_check(check: Check) -> None:
+    """What a caller has to be allowed beside an action: the key of what is encrypted."""
+    _checks.append(check)
+
+
+def on_decision(told: Decision) -> None:
+    """Call a function with each decision of IAM: caller's ARN, user agent, action, resource, conditions, allowed."""
+    _decisions.append(told)
 
 
 def add_resource(
@@ -205,7 +230,7 @@ def client(service: str, role_arn: str | None = None, session_name: str = "rehea
     session = boto3.Session(
         aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token, region_name=REGION
     )
-    return session.client(service, endpoint_url=ENDPOINT, verify=str(CERTIFICATE))
+    return session.client(service, endpoint_url=ENDPOINT, verify=str(CERTIFICATE), config=_OURS)
 
 
 def caller() -> str:
@@ -221,10 +246,10 @@ def denied(action: str, resource_arn: str, context: Mapping[str, str] | None = N
     return _denied(_access_key.get(), caller(), action, resource_arn, context)
 
 
-def denied_to(role_arn: str, action: str, resource_arn: str) -> str | None:
+def denied_to(role_arn: str, action: str, resource_arn: str, context: Mapping[str, str] | None = None) -> str | None:
     """The same for a role: for the actions of a service that no client can call."""
     key, _, _ = _session(role_arn, "rehearsal")
-    return _denied(key, role_arn, action, resource_arn)
+    return _denied(key, role_arn, action, resource_arn, context)
 
 
 def check_trust(role_arn: str, service: str, source_arn: str) -> None:
@@ -244,12 +269,52 @@ def check_trust(role_arn: str, service: str, source_arn: str) -> None:
         raise ServiceError("AccessDeniedException", f"the trust policy of {role_arn} does not let {service} assume it")
 
 
+def check_key(key_arn: str, service: str, actions: Iterable[str], keys: Mapping[str, str]) -> None:
+    """Raise ServiceError unless a key's policy lets a service do all this, with these condition keys."""
+    found = kms.key_policy_for_arn(key_arn)
+    for action in actions:
+        context = iam_evaluator.EvalContext(
+            principal_arn=service,
+            principal_type="Service",
+            principal_account=ACCOUNT,
+            action=action,
+            resource_arn=key_arn,
+            region=REGION,
+            service_context={key.lower(): value for key, value in keys.items()},
+        )
+        if not found or iam_evaluator.evaluate_resource_policy(found[0], context, service).decision != "Allow":
+            raise ServiceError("InvalidParameterException", f"the policy of {key_arn} does not let {service} {action}")
+
+
 def read_object(bucket: str, key: str) -> bytes:
     """The bytes of an object, without a request and without a check."""
     found = s3._get_object_data(bucket, key)
     if found is None:
         raise ServiceError("NoSuchKey", f"s3://{bucket}/{key}: no such object", 404)
     return bytes(found)
+
+
+def stored_role(name: str) -> dict[str, Any]:
+    """The record of a role, to be changed."""
+    found: dict[str, Any] = iam._roles[name]
+    return found
+
+
+def stored_log_group(name: str) -> dict[str, Any] | None:
+    """The record of a log group, to be changed; None where there is none."""
+    found: dict[str, Any] | None = cloudwatch_logs._log_groups.get(name)
+    return found
+
+
+def object_encryption(bucket: str, key: str) -> str:
+    """The ARN of the KMS key that an object is stored with; empty for none."""
+    found = s3._buckets.get(bucket, {}).get("objects", {}).get(key, {})
+    return str(found.get("preserved_headers", {}).get(_STORED_KEY, ""))
+
+
+def bucket_encryption(bucket: str) -> str:
+    """The ARN of the KMS key that a bucket stores objects with; empty for none."""
+    return str(s3._bucket_default_sse_headers(bucket).get(_STORED_KEY, ""))
 
 
 def in_background(function: Callable[..., None], *arguments: Any) -> threading.Thread:
@@ -271,16 +336,6 @@ def stop() -> None:
         function()
 
 
-def log(group: str, stream: str, lines: Iterable[str]) -> None:
-    """Lines to a stream of CloudWatch Logs; group and stream are made where they are not there."""
-    now = int(time.time() * 1000)
-    cloudwatch_logs._create_log_group({"logGroupName": group})
-    cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
-    events = [{"timestamp": now, "message": line} for line in lines]
-    if events:
-        cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})
-
-
 def install() -> None:
     """Take the places in ministack through which all of this works."""
     check()
@@ -288,6 +343,7 @@ def install() -> None:
     def resource_arn(
         service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
     ) -> str:
+        _agent.set(headers.get("user-agent", ""))
         theirs: str = extract(service, method, path, headers, body, query, region, account)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         if service not in _resources or not operation:
@@ -304,15 +360,6 @@ def install() -> None:
         arn.further = tuple(further)
         return arn
 
-    def enforced(
-        access_key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
-    ) -> Any:
-        _access_key.set(access_key)
-        for arn in (resource_arn, *getattr(resource_arn, "further", ())):
-            if result := enforce(access_key, action, service, region, str(arn), service_context):
-                return result
-        return None
-
     def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: Any, view: Any = None) -> None:
         service = target["Arn"].split(":")[2]
         if service in _targets:
@@ -323,8 +370,19 @@ def install() -> None:
     stacks = "ministack.services.cloudformation.stacks"
     blocks: Any = replace(stacks, "_runs_on_worker_thread", lambda kind: kind in _kinds or blocks(kind))
     extract: Any = replace("ministack.core.iam_actions", "extract_resource_arn", resource_arn)
-    enforce: Any = replace("ministack.core.iam_evaluator", "enforce", enforced)
+    _install_decisions()
     invoke: Any = replace("ministack.services.eventbridge", "_invoke_target", invoke_target)
+
+
+def _decided(access_key: str, action: str, resource: str, context: Mapping[str, Any], allowed: bool) -> None:
+    if access_key not in _callers:
+        found = iam_evaluator.resolve_principal(access_key or "", ACCOUNT)
+        _callers[access_key] = (
+            "anonymous" if isinstance(found, iam_evaluator.AuthError) or not access_key else found.arn
+        )
+    lower = {key.lower(): value for key, value in context.items()}
+    for told in _decisions:
+        told(_callers[access_key], _agent.get(), action, resource, lower, allowed)
 
 
 def _session(role_arn: str, session_name: str) -> tuple[str, str, str]:
@@ -344,6 +402,38 @@ def _session(role_arn: str, session_name: str) -> tuple[str, str, str]:
         },
     )
     return key, secret, token
+
+
+def _install_decisions() -> None:
+    """Have IAM ask for what is needed beside an action, and tell what it decided."""
+
+    def enforced(
+        access_key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
+    ) -> Any:
+        _access_key.set(access_key)
+        _refused.set(None)
+        own = [
+            (action, str(arn), service_context or {}) for arn in (resource_arn, *getattr(resource_arn, "further", ()))
+        ]
+        needed = [more for check in _checks for more in check(action, str(resource_arn))]
+        for asked, arn, context in (*own, *needed):
+            of = service if asked == action else asked.partition(":")[0]
+            result = enforce(access_key, asked, of, region, arn, context)
+            if not isinstance(result, iam_evaluator.AuthError):
+                _decided(access_key, asked, arn, context, result is None)
+            if result:
+                _refused.set((asked, arn))
+                return result
+        return None
+
+    def denied_response(service: str, action: str, who: str, *rest: Any, **options: Any) -> Any:
+        refused = _refused.get()
+        if refused and refused[0].partition(":")[0] != action.partition(":")[0]:  # the key, not the object
+            options["message"] = iam_actions.identity_denial_message(refused[0], who, refused[1], False)
+        return deny(service, action, who, *rest, **options)
+
+    enforce: Any = replace("ministack.core.iam_evaluator", "enforce", enforced)
+    deny: Any = replace("ministack.core.iam_actions", "access_denied_response", denied_response)
 
 
 def _denied(

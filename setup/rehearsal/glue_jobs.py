@@ -18,7 +18,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from setup.rehearsal import extend, spark
+from botocore.exceptions import ClientError
+
+from setup.rehearsal import catalog_settings, extend, logs, spark
 from setup.rehearsal.extend import Request, ServiceError
 
 _VERSIONS = ("5.0", "5.1")
@@ -27,8 +29,7 @@ _RUNS = ("STARTING", "RUNNING", "STOPPING")
 _RESERVED = {
     "--additional-python-modules",
     "--conf",
-    "--continuous-log-logGroup",
-    "--enable-continuous-cloudwatch-log",
+    "--custom-logGroup-prefix",
     "--enable-metrics",
     "--extra-jars",
     "--extra-py-files",
@@ -105,8 +106,9 @@ def _kill(run: str) -> None:
 
 
 def _log_group(job: dict[str, Any]) -> str:
-    group: str = job["DefaultArguments"].get("--continuous-log-logGroup", "/aws-glue/jobs/logs-v2")
-    return f"{group}-{job['SecurityConfiguration']}" if job["SecurityConfiguration"] else group
+    """What the names of both groups begin with, …/error and …/output as of Glue 5.0; a run's lines go to the latter."""
+    group: str = job["DefaultArguments"].get("--custom-logGroup-prefix", "/aws-glue/jobs")
+    return group
 
 
 def _run(job: dict[str, Any], run: dict[str, Any]) -> None:
@@ -144,15 +146,12 @@ def _error(lines: list[str]) -> str:
 
 def _write_log(job: dict[str, Any], run: dict[str, Any], lines: list[str]) -> None:
     """With the job's role, for a role without that right leaves no log on Glue."""
-    group, client = run["LogGroupName"], extend.client("logs", job["Role"], "GlueJobRunnerSession")
+    role, session = job["Role"], "GlueJobRunnerSession"
     try:
-        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_group(logGroupName=group)
-        client.create_log_stream(logGroupName=group, logStreamName=run["Id"])
-    except client.exceptions.ClientError as error:
+        key = catalog_settings.log_key(role, session, job["SecurityConfiguration"])
+        logs.write(role, session, f"{run['LogGroupName']}/output", run["Id"], lines, key)
+    except ClientError as error:
         run["ErrorMessage"] = f"no log: {error}"
-        return
-    extend.log(group, run["Id"], lines)
 
 
 def _execute(job: dict[str, Any], run: dict[str, Any]) -> tuple[list[str], int | None]:

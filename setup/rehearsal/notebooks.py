@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from setup.rehearsal import extend
+from setup.rehearsal import extend, logs
 from setup.rehearsal.extend import Request, ServiceError
 
 _RELOCATED = ("/home/ec2-user", "/etc/systemd/system", "/usr/local/bin", "/tmp")  # noqa: S108 - the instance's
@@ -219,7 +219,8 @@ def _boot(name: str) -> None:
             timeout=_PATIENCE,
         )
         lines = [*done.stdout.splitlines(), f"exit code {done.returncode}"]
-        extend.log("/aws/sagemaker/NotebookInstances", f"{name}/LifecycleConfigOnStart", lines)
+        stream = f"{name}/LifecycleConfigOnStart"
+        logs.write(instance["RoleArn"], "SageMaker", "/aws/sagemaker/NotebookInstances", stream, lines)
         if done.returncode:
             reason = f"Lifecycle Configuration failed: {' / '.join(lines[-3:])}"
             instance |= {"NotebookInstanceStatus": "Failed", "FailureReason": reason}

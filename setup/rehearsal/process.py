@@ -12,6 +12,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import boto3
+from botocore.config import Config
+
 from setup import names
 from setup.errors import SetupError
 
@@ -19,13 +22,17 @@ HOME = names.BUILD / "rehearsal"
 PYTHON = names.ROOT / ".venv-emulator" / "bin" / "python"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+ADMINISTRATOR = "administrator"
+APPLICATION = "rehearsal"  # how the emulated AWS's own calls are told from others with the same key
 PATIENCE = 60  # seconds to start, and to stop
 _STATE = "running.json"
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running one: its folder, its process, and what a client needs to reach it as the launching user."""
+    """A running one: its folder, its process, and what a client needs to reach it as the launching user, an
+    administrator of the account. The account's root is the emulator itself, and nobody else has its key.
+    """
 
     home: str
     process: int
@@ -42,7 +49,8 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_CA_BUNDLE": str(Path(self.home, "tls", "certificate.pem")),
+            "AWS_CA_BUNDLE": str(certificate(self.home)),
+            "AWS_SDK_UA_APP_ID": "launching-user",  # tells these calls from those of whoever else had the key
         }
 
 
@@ -63,10 +71,10 @@ def start(home: Path = HOME) -> Emulator:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    access_key, secret_key = f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20)
+    root = f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_ACCESS_KEY_ID": root[0],
+        "AWS_SECRET_ACCESS_KEY": root[1],
         "GATEWAY_PORT": str(port),
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
@@ -94,7 +102,7 @@ def start(home: Path = HOME) -> Emulator:
             told = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise SetupError(f"the emulated AWS did not start; the end of {log}:\n{told}")
         time.sleep(0.1)
-    emulator = Emulator(str(home), process.pid, endpoint, access_key, secret_key)
+    emulator = Emulator(str(home), process.pid, endpoint, *_administrator(endpoint, certificate(home), root))
     state = home / _STATE
     state.touch(mode=0o600)
     state.write_text(json.dumps(asdict(emulator)), encoding="utf-8")
@@ -114,6 +122,22 @@ def stop(emulator: Emulator) -> None:
         except ProcessLookupError:
             break
     Path(emulator.home, _STATE).unlink(missing_ok=True)
+
+
+def certificate(home: Path | str) -> Path:
+    """What a client trusts the endpoint by."""
+    return Path(home, "tls", "certificate.pem")
+
+
+def _administrator(endpoint: str, trusted: Path, root: tuple[str, str]) -> tuple[str, str]:
+    """The access key of a new user who may do everything: who launches solutions in an account is not its root."""
+    session = boto3.Session(*root, region_name=REGION)
+    named = Config(user_agent_appid=APPLICATION)
+    iam = session.client("iam", endpoint_url=endpoint, verify=str(trusted), config=named)
+    iam.create_user(UserName=ADMINISTRATOR)
+    iam.attach_user_policy(UserName=ADMINISTRATOR, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    key = iam.create_access_key(UserName=ADMINISTRATOR)["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
 
 
 def java_home() -> Path:

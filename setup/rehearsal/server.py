@@ -1,8 +1,8 @@
 """The emulated AWS: ministack with the rehearsal's services, over TLS on a loopback port.
 
 Told by the environment: REHEARSAL_HOME, REHEARSAL_PYTHON, REHEARSAL_JAVA_HOME, GATEWAY_PORT, MINISTACK_ACCOUNT_ID,
-MINISTACK_REGION, and the launching user: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (the account's root: the one that
-IAM lets do everything). Every other caller is a role, with what its policies allow.
+MINISTACK_REGION, and the account's root, which the services act as where AWS's own would: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY. Every other caller is the launching user or a role, with what its policies allow.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ _PARTS = (
     "glue_jobs",
     "crawlers",
     "catalog_settings",
+    "keys",
+    "calls",
     "cloudformation",
     "athena",
     "buckets",

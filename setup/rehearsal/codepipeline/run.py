@@ -152,7 +152,7 @@ def _build(run: Run, action: dict[str, Any], result: dict[str, Any]) -> None:
         build.update(client.batch_get_builds(ids=[started])["builds"][0])
         return bool(build["buildStatus"] == "IN_PROGRESS")
 
-    run.wait(goes_on, lambda: extend.client("codebuild").stop_build(id=started))
+    run.wait(goes_on, lambda: client.stop_build(id=started))
     result["externalExecutionUrl"] = build.get("logs", {}).get("deepLink", "")
     if build["buildStatus"] != "SUCCEEDED":
         contexts = [context["message"] for phase in build["phases"] for context in phase.get("contexts", [])]
@@ -175,6 +175,9 @@ def _deploy(run: Run, action: dict[str, Any], result: dict[str, Any]) -> None:
     settings = action["configuration"]
     mode, stack = settings["ActionMode"], settings["StackName"]
     client = run.client("cloudformation")
+    passed = {"iam:PassedToService": "cloudformation.amazonaws.com"}
+    if message := extend.denied_to(run.pipeline["roleArn"], "iam:PassRole", settings["RoleArn"], passed):
+        raise ActionFailedError(message)
     if mode == "DELETE_ONLY":
         client.delete_stack(StackName=stack, RoleARN=settings["RoleArn"])
         _wait_for_stack(run, client, stack)
