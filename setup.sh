@@ -15,7 +15,7 @@ help() {
   launch    create or update the root stack there
   deploy    what the root stack's build runs to make the other stacks
   teardown  what it runs to delete them
-  test      run every test
+  test      run every linter and test; with arguments, what pytest makes of them
   lint      run every linter
   lock      pin the dependencies anew, with hashes (needs uv)
 
@@ -70,6 +70,16 @@ use_java() {
   fi
 }
 
+# Every linter, those that want their own versions of packages in venvs of their own.
+lint() {
+  local group
+  install test
+  for group in audit checkov taskcat; do
+    install "$group" "$root/.venv-$group"
+  done
+  (cd "$root" && "$venv/bin/python" -m tests.lint)
+}
+
 # run VERB …: what setup/__main__.py does for it.
 run() {
   PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$venv/bin/python" -m setup "$@"
@@ -101,18 +111,13 @@ case $verb in
     install emulator "$root/.venv-emulator"
     use_java
     cd "$root"
-    exec "$venv/bin/python" -m pytest "$@"
+    failed=0
+    [ $# -gt 0 ] || lint || failed=1
+    "$venv/bin/python" -m pytest "$@" || failed=1
+    exit "$failed"
     ;;
   lint)
-    install test
-    cd "$root"
-    "$venv/bin/ruff" check .
-    "$venv/bin/ruff" format --check .
-    "$venv/bin/mypy"
-    shellcheck setup.sh .ci/run code/build/*.sh code/resources/notebooks/*.sh
-    "$venv/bin/cfn-lint" templates/*.yml zone/*.yml pipe/*.yml code/code_cfn.yml
-    install taskcat "$root/.venv-taskcat"
-    .venv-taskcat/bin/taskcat lint
+    lint
     ;;
   lock)
     cd "$root"
@@ -121,7 +126,7 @@ case $verb in
     uv pip compile pyproject.toml "${options[@]}" --output-file requirements/local.txt
     uv pip compile pyproject.toml "${options[@]}" --extra test --extra lint \
       --constraints requirements/local.txt --output-file requirements/test.txt
-    for group in deploy emulator java taskcat; do
+    for group in audit checkov deploy emulator java taskcat; do
       uv pip compile --group "pyproject.toml:$group" "${options[@]}" --output-file "requirements/$group.txt"
     done
     # what the pipeline's builds and the notebook install; Glue has PySpark

@@ -1,19 +1,16 @@
-"""The templates: cfn-lint finds nothing, nothing in them is unused, no permission is wider than it says why."""
+"""The templates: nothing in them is unused, no permission is wider than it says why; tests/lint.py has the linters."""
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.decode.cfn_yaml import load
 
 from setup import names
+from tests.lint import TEMPLATES
 
-TEMPLATES = ["templates/setup_cfn.yml", "zone/zone_cfn.yml", "pipe/pipe_cfn.yml", "code/code_cfn.yml"]
 STAND_BY_THEMSELVES = {  # nothing has to refer to a resource of these kinds
     "AWS::Athena::NamedQuery",
     "AWS::Events::Rule",
@@ -58,13 +55,6 @@ def references(value: Any) -> set[str]:
                 elif key == "DependsOn":
                     found |= {told} if isinstance(told, str) else set(told)
     return found
-
-
-def test_cfn_lint_finds_nothing() -> None:
-    cfn_lint = Path(sys.executable).parent / "cfn-lint"
-    paths = [str(names.ROOT / template) for template in TEMPLATES]
-    done = subprocess.run([str(cfn_lint), *paths], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
