@@ -50,20 +50,18 @@ class Catalog:
     def look(self, doing: Doing) -> Encryption:
         """What a set-up does: ours stays ours, theirs stays theirs."""
         stands, managed, _ = self._seen(doing)
-        choice, theirs = self._settings.catalog_encryption, ""
-        if stands[_AT_REST]["CatalogEncryptionMode"] != "DISABLED" and not self._is_ours(stands, _AT_REST):
-            theirs = str(stands[_AT_REST].get(_KEYS[_AT_REST], ""))
-        else:
-            return Encryption(choice, "", self.to_record(doing, manages=choice == "Manage"))
-        warning = ""
-        if choice == "Manage":
+        choice, key, warning = self._settings.catalog_encryption, "", ""
+        theirs = stands[_AT_REST]["CatalogEncryptionMode"] != "DISABLED" and not self._is_ours(stands, _AT_REST)
+        if theirs:
+            key = str(stands[_AT_REST].get(_KEYS[_AT_REST], ""))
+        if theirs and choice == "Manage":
             warning = (
-                f"The data catalog of this account and region is encrypted already, with {theirs or 'a key of AWS'}: "
+                f"The data catalog of this account and region is encrypted already, with {key or 'a key of AWS'}: "
                 "it stays so. The project's roles may use that key; the key's own policy has to allow them, too."
             )
             # with the resource gone, CloudFormation would switch theirs off
             choice = "Manage" if managed else "LeaveAsIs"
-        return Encryption(choice, self._arn(theirs), self.to_record(doing, manages=choice == "Manage"), warning)
+        return Encryption(choice, self._arn(key), self.to_record(doing, manages=choice == "Manage"), warning)
 
     def recorded(self) -> str:
         """What the zone stack records; empty where there is no stack."""
@@ -75,19 +73,17 @@ class Catalog:
 
         `manages` says that the code stack is going to encrypt the catalog.
         """
-        stands, managed, deleting = self._seen(doing)
+        stands, managed, whole = self._seen(doing)
         recorded = self.recorded()
         if not (manages or managed):
             return recorded
         before = json.loads(recorded or NOTHING)
-        if before and _is_off(stands) and (deleting or not managed):
+        if before and _is_off(stands) and not (managed and whole):
             return recorded  # CloudFormation switched it off: in a rollback, or in a deletion that did not end
         kept = {part: before.get(part) if self._is_ours(stands, part) else stands[part] for part in stands}
         known = {part: told for part, told in kept.items() if told}
         if not known:
-            doing(
-                "what the catalog's encryption was before this solution is not recorded: it is off without this stack"
-            )
+            doing("what the catalog's encryption was before is not recorded: without this solution it is off")
         return json.dumps(known, separators=(",", ":"))
 
     def record(self, before: str, doing: Doing) -> None:
@@ -129,20 +125,23 @@ class Catalog:
         """Have the zone stack's deletion keep the key, if it encrypts what others have in the catalog; what to say
         about that. Raises SetupError where the stack can't be told so any more.
         """
-        others = self._encrypted_of_others() if self.recorded() else []
+        status = self._zone.wait(doing)
+        if status in (None, "DELETE_COMPLETE") or not self.recorded():
+            return ""
+        others = self._encrypted_of_others()
         if not others:
             return ""
-        said = f"; the key encrypts what others have in the data catalog: {', '.join(others)}"
+        said = f"the key encrypts what others have in the data catalog: {', '.join(others)}"
         if self._zone.parameters().get("OnDelete") != "KeepData":
-            if COURSES[self._zone.status()] is not Course.UPDATE:
+            if COURSES[status] is not Course.UPDATE:
                 raise SetupError(
-                    f"Stack {self._zone.name} is {self._zone.status()}{said}. Delete the stack, but not the key, with "
-                    f"aws cloudformation delete-stack --stack-name {self._zone.name} --retain-resources DataKey, then "
-                    "run this again."
+                    f"Stack {self._zone.name} is {status}, but {said}. Delete the stack without the key, with aws "
+                    f"cloudformation delete-stack --stack-name {self._zone.name} --retain-resources DataKey, then run "
+                    "this again."
                 )
             self._change_zone({"OnDelete": "KeepData"}, doing)
-        doing(f"the key stays{said}")  # told before the stack is gone that knows it
-        return said
+        doing(f"{said}. It stays")  # told before the stack is gone that knows it
+        return f"; {said}"
 
     def _change_zone(self, parameters: dict[str, str], doing: Doing) -> None:
         """Update the zone stack with other values of some parameters, if it can be updated."""
@@ -153,14 +152,14 @@ class Catalog:
             self._zone.deploy(template, self._zone.parameters() | parameters, doing)
 
     def _seen(self, doing: Doing) -> tuple[dict[str, Any], bool, bool]:
-        """What stands, whether the code stack has a part in it, and whether that stack's deletion has begun; seen while
-        CloudFormation does not change it, for what it switches off would look as if somebody else had.
+        """What stands, whether the code stack has its settings, and whether that stack is whole; seen while nothing
+        changes it, for what CloudFormation switches off would look as if somebody else had.
         """
         while True:
             status = self._code.wait(doing)
             stands, managed = self._stands(), _RESOURCE in self._code.resources()
             if self._code.status() == status:
-                return stands, managed, str(status).startswith("DELETE")
+                return stands, managed, COURSES[status] is Course.UPDATE
 
     def _stands(self) -> dict[str, Any]:
         return _complete(self._glue.get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"])

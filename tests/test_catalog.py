@@ -1,5 +1,6 @@
 """The catalog's encryption: somebody else's is left alone; what stood before ours is recorded, and put back."""
 
+import functools
 import io
 import json
 import time
@@ -38,17 +39,23 @@ def off_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(stacks, "POLL", 0.05)
     put(OFF)
     yield
-    glue = boto3.client("glue")
+    glue = session().client("glue")
     for database in glue.get_databases()["DatabaseList"]:
         glue.delete_database(Name=database["Name"])
 
 
+@functools.cache
+def session() -> boto3.Session:
+    """One for all tests: it keeps what it read of AWS's operations."""
+    return boto3.Session()
+
+
 def put(told: dict[str, Any]) -> None:
-    boto3.client("glue").put_data_catalog_encryption_settings(DataCatalogEncryptionSettings=told)
+    session().client("glue").put_data_catalog_encryption_settings(DataCatalogEncryptionSettings=told)
 
 
 def stands() -> dict[str, Any]:
-    told = boto3.client("glue").get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"]
+    told = session().client("glue").get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"]
     return dict(told)
 
 
@@ -71,7 +78,7 @@ class Solution:
 
     def __init__(self, project: str) -> None:
         self.project = project
-        self.session = boto3.Session()
+        self.session = session()
         self.zone, self.code = Stack(self.session, f"{project}Zone"), Stack(self.session, f"{project}Code")
         self.said: list[str] = []
 
@@ -112,7 +119,7 @@ class Solution:
 
 def is_to_go(key: str) -> bool:
     """Whether a key waits for its deletion."""
-    return bool(boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion")
+    return bool(session().client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion")
 
 
 @pytest.mark.parametrize("before", [OFF, PASSWORDS], ids=["off", "passwords"])
@@ -141,7 +148,7 @@ def test_what_somebody_else_encrypts_is_left_alone() -> None:
         assert (found.choice, found.key, found.before) == ("LeaveAsIs", THEIRS, "")
         assert f"encrypted already, with {THEIRS}: it stays so. The project's roles may use" in found.warning
         assert stands() == AT_REST
-    boto3.client("glue").create_database(DatabaseInput={"Name": "ofothers"})
+    session().client("glue").create_database(DatabaseInput={"Name": "ofothers"})
     key = lake.key
     lake.uninstall()
     assert stands() == AT_REST
@@ -149,7 +156,7 @@ def test_what_somebody_else_encrypts_is_left_alone() -> None:
 
 
 def test_a_key_that_is_told_by_its_alias() -> None:
-    kms = boto3.client("kms")
+    kms = session().client("kms")
     theirs = kms.create_key()["KeyMetadata"]["Arn"]
     kms.create_alias(AliasName="alias/theirs", TargetKeyId=theirs)
     put(OFF | {"EncryptionAtRest": {"CatalogEncryptionMode": "SSE-KMS", "SseAwsKmsKeyId": "alias/theirs"}})
@@ -241,7 +248,7 @@ def test_an_older_version_recorded_nothing() -> None:
     without = template.replace(f"  {RECORD}:\n    Description", f"  Old{RECORD}:\n    Description")
     lake.zone.deploy(without, lake.zone.parameters() | {RECORD: ""}, print)
     assert RECORD not in lake.zone.outputs()
-    assert "is not recorded: it is off without this stack" in lake.uninstall()
+    assert "is not recorded: without this solution it is off" in lake.uninstall()
     assert stands() == OFF
 
 
@@ -330,22 +337,27 @@ def kills(
 def test_a_teardown_that_is_killed(
     monkeypatch: pytest.MonkeyPatch, meanwhile: dict[str, Any] | None, before: bool
 ) -> None:
-    """At each call that changes something; run again, it ends as without the kill."""
+    """At each call that changes something; run again, it ends as without the kill, also for the key."""
+    stays = meanwhile is None  # for a database of others
     for at in range(1, 20):
         put(PASSWORDS)
         lake = Solution(f"Killed{at}")
         lake.set_up()
+        if stays:
+            session().client("glue").create_database(DatabaseInput={"Name": f"others{at}"})
         if meanwhile:
             put(meanwhile)
+        key = lake.key
         calls = kills(monkeypatch, lake.uninstall, before=before, at=at)
         lake.uninstall()
         assert stands() == (meanwhile or PASSWORDS), at
+        assert is_to_go(key) == (not stays), at
         assert lake.zone.status() in (None, "DELETE_COMPLETE")
         if calls:
             break
     assert calls
     assert calls.count("DeleteStack") == 2
-    assert ("UpdateStack" in calls) == (meanwhile is not None)
+    assert calls.count("UpdateStack") == 1  # of what is recorded, or of what happens to the key
     assert ("PutDataCatalogEncryptionSettings" in calls) == (meanwhile is not OFF)
 
 
@@ -373,7 +385,7 @@ def test_a_set_up_that_is_killed(monkeypatch: pytest.MonkeyPatch, choice: str, b
 
 
 def test_the_key_stays_for_what_others_have_in_the_catalog() -> None:
-    glue = boto3.client("glue")
+    glue = session().client("glue")
     lake = Solution("Stays")
     glue.create_database(DatabaseInput={"Name": "default"})
     lake.set_up()
@@ -388,7 +400,7 @@ def test_the_key_stays_for_what_others_have_in_the_catalog() -> None:
 
 def test_the_key_stays_for_tables_in_a_database_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the teardown is killed before it deletes the stack, and where the catalog was let go."""
-    glue = boto3.client("glue")
+    glue = session().client("glue")
     glue.create_database(DatabaseInput={"Name": "default"})
     lake = Solution("Tables")
     lake.set_up()
@@ -401,8 +413,21 @@ def test_the_key_stays_for_tables_in_a_database_of_others(monkeypatch: pytest.Mo
     assert not is_to_go(key)
 
 
+def test_a_stack_that_cannot_be_told_to_keep_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Solution("Untold")
+    lake.set_up()
+    session().client("glue").create_database(DatabaseInput={"Name": "ofothers"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Stack, "status", lambda _: "DELETE_FAILED")
+        with pytest.raises(
+            SetupError, match=r"UntoldZone is DELETE_FAILED, but .*: ofothers\. .*--retain-resources DataKey"
+        ):
+            Catalog(lake.session, lake.settings()).keep_key(print)
+    lake.uninstall()
+
+
 def test_what_is_older_than_the_key_does_not_hold_it() -> None:
-    glue = boto3.client("glue")
+    glue = session().client("glue")
     glue.create_database(DatabaseInput={"Name": "older"})
     glue.create_table(DatabaseName="older", TableInput={"Name": "theirs"})
     time.sleep(1.1)  # the catalog's times are in seconds
