@@ -152,14 +152,12 @@ class Catalog:
             self._zone.deploy(template, self._zone.parameters() | parameters, doing)
 
     def _seen(self, doing: Doing) -> tuple[dict[str, Any], bool, bool]:
-        """What stands, whether the code stack has its settings, and whether that stack is whole; seen while nothing
-        changes it, for what CloudFormation switches off would look as if somebody else had.
+        """What stands, whether the code stack has its settings, and whether that stack is whole. Seen in this order:
+        what CloudFormation switched off does not look as if somebody else had.
         """
-        while True:
-            status = self._code.wait(doing)
-            stands, managed = self._stands(), _RESOURCE in self._code.resources()
-            if self._code.status() == status:
-                return stands, managed, COURSES[status] is Course.UPDATE
+        self._code.wait(doing)
+        stands, managed = self._stands(), _RESOURCE in self._code.resources()
+        return stands, managed, COURSES[self._code.status()] is Course.UPDATE
 
     def _stands(self) -> dict[str, Any]:
         return _complete(self._glue.get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"])
