@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from setup.settings import Settings
 from setup.stacks import Stack
 from tests import solution
 from tests.test_preflight import settings
+from tests.test_templates import parsed
 
 pytestmark = pytest.mark.usefixtures("emulator", "off_before")
 
@@ -418,6 +420,45 @@ def test_the_key_stays_for_tables_in_a_database_of_others(monkeypatch: pytest.Mo
     assert lake.zone.parameters()["OnDelete"] == "KeepData"
     assert "in the data catalog: default" in lake.uninstall()
     assert not is_to_go(key)
+
+
+def test_the_set_ups_role_may_do_all_of_it() -> None:
+    """Also what no launch of the tests comes to: a look at the tables of others."""
+    put(PASSWORDS)
+    lake = Solution("ByRole")
+    lake.set_up()
+    glue = session().client("glue")
+    glue.create_database(DatabaseInput={"Name": "ofothers"})
+    glue.create_database(DatabaseInput={"Name": "default"})  # one that can't be looked at would count
+    lake.session = as_set_up(lake.project)
+    key = lake.key
+    assert "in the data catalog: ofothers (" in lake.uninstall()
+    assert stands() == PASSWORDS
+    assert not is_to_go(key)
+
+
+def as_set_up(project: str) -> boto3.Session:
+    """With a role that has the policies of the root template's SetupRole."""
+    iam = session().client("iam")
+    user = f"arn:aws:iam::{process.ACCOUNT}:root"
+    trust = {"Effect": "Allow", "Principal": {"AWS": user}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName=f"{project}SetupRole", AssumeRolePolicyDocument=document)["Role"]
+    values = {
+        "AWS::Partition": "aws",
+        "AWS::Region": process.REGION,
+        "AWS::AccountId": process.ACCOUNT,
+        "Project": project,
+        "Prefix.Value": project.lower(),
+    }
+    for policy in parsed("templates/setup_cfn.yml")["Resources"]["SetupRole"]["Properties"]["Policies"]:
+        text = json.dumps(policy["PolicyDocument"])
+        for name, value in values.items():
+            text = text.replace(f"${{{name}}}", value)
+        plain = re.sub(r'\{"Fn::(?:Sub|GetAtt)": ("[^"]*"|\[[^]]*\])\}', lambda found: found[1], text)
+        iam.put_role_policy(RoleName=role["RoleName"], PolicyName=policy["PolicyName"], PolicyDocument=plain)
+    told = session().client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+    return boto3.Session(told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
 
 
 def test_a_stack_that_cannot_be_told_to_keep_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
