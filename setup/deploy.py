@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from rich.console import Console
 
-from setup import crawlers, data, metrics, names, pipeline, preflight
+from setup import catalog, crawlers, data, metrics, names, pipeline, preflight
 from setup.errors import SetupError
 from setup.pipeline import Pipeline
 from setup.progress import Steps
@@ -24,14 +24,18 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     steps = Steps(console, STEPS)
     zone, pipe, code = (Stack(session, f"{settings.project}{part}") for part in ("Zone", "Pipe", "Code"))
     with steps.step("preflight") as step:
-        catalog_key = preflight.check(session, settings, step.doing)
+        encryption = preflight.check(session, settings, step.doing)
         step.made = f"nothing stands in the way in {session.region_name}"
+    if encryption.warning:
+        console.print(f"[yellow]warning:[/] {encryption.warning}", soft_wrap=True)
     with steps.step("landing zone") as step:
         common = {"Project": settings.project, "Prefix": settings.prefix, "OnDelete": settings.on_delete}
         template = (names.ROOT / "zone" / "zone_cfn.yml").read_text(encoding="utf-8")
         # a build that was started by hand leaves it as it is
         deployment = settings.deployment_id or (zone.outputs().get("DeploymentId", "") if zone.status() else "")
-        changed = zone.deploy(template, common | {"DeploymentId": deployment}, step.doing)
+        # recorded before the code stack changes it
+        of_zone = {"DeploymentId": deployment, catalog.RECORD: encryption.before}
+        changed = zone.deploy(template, common | of_zone, step.doing)
         step.made = _made(zone, changed)
     with steps.step("pipe repository") as step:
         pipe_repository = Repository(session, zone.outputs()["PipeRepositoryName"], settings.project)
@@ -41,8 +45,8 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
     with steps.step("pipeline") as step:
         parameters = common | {
             "DataKeyArn": zone.outputs()["DataKeyArn"],
-            "CatalogEncryption": settings.catalog_encryption,
-            "CatalogKeyArn": catalog_key,
+            "CatalogEncryption": encryption.choice,
+            "CatalogKeyArn": encryption.key,
             "PermissionsBoundary": settings.permissions_boundary,
             "GlueVersion": settings.glue_version,
             "HailFrom": settings.hail_from,
@@ -63,6 +67,8 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         anew = pipe_changed or pipeline.needs_deployment(line.parameters(), code.describe())
         line.bring(seeded.commit, step.doing, anew=anew)
         step.made = f"{code.name} {code.status()}, of commit {seeded.commit[:8]}"
+        if encryption.choice == "LeaveAsIs":
+            step.made += catalog.Catalog(session, settings).let_go(encryption.before, step.doing)
     with steps.step("demonstration data") as step:
         lake = outputs["DataLakeBucket"]
         step.made = data.copy(session, settings.solution_bucket, settings.solution_prefix, lake, step.doing)

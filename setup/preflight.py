@@ -3,6 +3,7 @@
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from setup.catalog import Catalog, Encryption
 from setup.errors import SetupError
 from setup.progress import Doing
 from setup.settings import Settings
@@ -18,12 +19,10 @@ PROBES = (
 )
 
 
-def check(session: boto3.Session, settings: Settings, doing: Doing) -> str:
-    """The ARN of a key that somebody else encrypts the catalog with, or nothing. Raises SetupError for what stands in
-    the way, and tells what to do about it.
+def check(session: boto3.Session, settings: Settings, doing: Doing) -> Encryption:
+    """What to do about the catalog's encryption. Raises SetupError for what stands in the way, and tells what to do
+    about it.
     """
-    doing("who am I")
-    account = session.client("sts").get_caller_identity()["Account"]
     for service, operation in PROBES:
         doing(f"{service} in {session.region_name}")
         _probe(session, service, operation)
@@ -34,7 +33,7 @@ def check(session: boto3.Session, settings: Settings, doing: Doing) -> str:
             "Launch with another Project, or delete that one first."
         )
     _names_are_free(session, settings)
-    return _catalog_key(session, settings, account)
+    return Catalog(session, settings).look(doing)
 
 
 def another_deployment(zone: Stack, settings: Settings) -> str:
@@ -86,20 +85,3 @@ def _names_are_free(session: boto3.Session, settings: Settings) -> None:
             f"There is a database {settings.prefix} in the data catalog, which is not of this solution. "
             "Launch with another Project, or rename it."
         )
-
-
-def _catalog_key(session: boto3.Session, settings: Settings, account: str) -> str:
-    told = session.client("glue").get_data_catalog_encryption_settings(CatalogId=account)
-    at_rest = told["DataCatalogEncryptionSettings"].get("EncryptionAtRest", {})
-    if at_rest.get("CatalogEncryptionMode", "DISABLED") == "DISABLED":
-        return ""
-    key = str(at_rest.get("SseAwsKmsKeyId", ""))
-    ours = Stack(session, f"{settings.project}Zone").resources().get("DataKey")
-    if ours and key.endswith(ours):
-        return ""
-    if settings.catalog_encryption == "Manage":
-        raise SetupError(
-            f"The data catalog of this account and region is encrypted already, with {key or 'a key of AWS'}. "
-            "Launch with CatalogEncryption set to LeaveAsIs: it stays so, and the project's roles may use that key."
-        )
-    return key if key.startswith("arn:") else ""

@@ -77,6 +77,11 @@ class Stack:
         told = self.describe()
         return str(told["StackStatus"]) if told else None
 
+    def parameters(self) -> dict[str, str]:
+        """The values of its parameters; empty where there is no stack."""
+        told = self.describe() or {}
+        return {one["ParameterKey"]: one["ParameterValue"] for one in told.get("Parameters", [])}
+
     def outputs(self) -> dict[str, str]:
         """Its outputs. Raises SetupError where there is no stack."""
         told = self.describe()
@@ -123,7 +128,7 @@ class Stack:
             if "No updates are to be performed" in error.response["Error"]["Message"]:
                 return False
             raise SetupError(f"Stack {self.name}: {error.response['Error']['Message']}") from error
-        ended = self._wait(doing)
+        ended = self.wait(doing)
         if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise SetupError(
                 f"Stack {self.name} ended {ended}: {self.first_failure()}. Mend that, then run this again."
@@ -145,24 +150,34 @@ class Stack:
                 self.delete(doing)
             elif course is Course.CONTINUE_ROLLBACK:
                 self._client.continue_update_rollback(StackName=self.name)
-                if self._wait(doing) == "UPDATE_ROLLBACK_FAILED":
+                if self.wait(doing) == "UPDATE_ROLLBACK_FAILED":
                     raise SetupError(
                         f"Stack {self.name} can't be rolled back: {self.first_failure()}. Mend that, or skip the "
                         "resource with aws cloudformation continue-update-rollback; then run this again."
                     )
             else:
-                self._wait(doing)
+                self.wait(doing)
         return course
 
     def delete(self, doing: Doing) -> None:
         """Delete it, and wait until it is gone. Raises SetupError with the first resource that could not be deleted."""
         if self.status() is None:
             return
-        self._wait(doing)
+        self.wait(doing)
         self._client.delete_stack(StackName=self.name)
-        ended = self._wait(doing)
+        ended = self.wait(doing)
         if ended not in (None, "DELETE_COMPLETE"):
             raise SetupError(f"Stack {self.name} ended {ended}: {self.first_failure()}.")
+
+    def wait(self, doing: Doing) -> str | None:
+        """Wait until nothing is under way; the status then."""
+        deadline = time.monotonic() + PATIENCE
+        while (status := self.status()) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+            if time.monotonic() > deadline:
+                raise SetupError(f"Stack {self.name} is still {status} after {PATIENCE // 60} minutes.")
+            doing(f"{self.name} {status}")
+            time.sleep(POLL)
+        return status
 
     def first_failure(self) -> str:
         """The first resource that failed in the last operation, and why."""
@@ -188,13 +203,3 @@ class Stack:
         if status not in COURSES:
             raise SetupError(f"Stack {self.name} is {status}, which this version does not know.")
         return COURSES[status]
-
-    def _wait(self, doing: Doing) -> str | None:
-        """Wait until nothing is under way; the status then."""
-        deadline = time.monotonic() + PATIENCE
-        while (status := self.status()) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            if time.monotonic() > deadline:
-                raise SetupError(f"Stack {self.name} is still {status} after {PATIENCE // 60} minutes.")
-            doing(f"{self.name} {status}")
-            time.sleep(POLL)
-        return status

@@ -11,6 +11,7 @@ import boto3
 from rich.console import Console
 
 from setup import buckets, metrics, preflight
+from setup.catalog import Catalog
 from setup.errors import SetupError
 from setup.pipeline import Pipeline
 from setup.progress import Doing, Steps
@@ -41,9 +42,12 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
             Pipeline(session, in_pipe["Pipeline"]).stop(step.doing)
         _stop_jobs_and_crawlers(session, code, step.doing)
         step.made = "pipeline, jobs and crawlers stand still"
+    catalog = Catalog(session, settings)
     with steps.step("code stack") as step:
+        before = catalog.to_record(step.doing, manages=False)
+        catalog.record(before, step.doing)
         code.delete(step.doing)
-        step.made = f"{code.name} is gone"
+        step.made = f"{code.name} is gone{catalog.put_back(before)}"
     with steps.step("pipe stack") as step:
         holds = {name: bucket for name, bucket in in_pipe.items() if name.endswith("Bucket")}
         going = [bucket for name, bucket in holds.items() if not (keeps and name in _KEPT)]
@@ -54,9 +58,12 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         _delete_with_buckets(session, pipe, holds, going, step.doing)
         step.made = f"{pipe.name} is gone, with {len(going)} buckets{_kept(stays)}"
     with steps.step("zone stack") as step:
+        encrypts = catalog.keep_key(step.doing)
+        stays = []
+        if "DataKey" in in_zone and zone.parameters().get("OnDelete") == "KeepData":
+            stays = [f"KMS key {zone.outputs().get('DataKeyArn', in_zone['DataKey'])}"]
         zone.delete(step.doing)
-        stays = [f"KMS key {in_zone['DataKey']}"] if keeps and "DataKey" in in_zone else []
-        step.made = f"{zone.name} is gone{_kept(stays)}"
+        step.made = f"{zone.name} is gone{_kept(stays)}{encrypts}"
     with steps.step("logs") as step:
         step.made = f"{_delete_log_groups(session, settings)} log groups deleted"
     if settings.anonymous_metrics == "Yes" and json.loads(settings.request or "{}"):

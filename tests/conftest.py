@@ -46,7 +46,10 @@ class Launch:
 
 @pytest.fixture(scope="session")
 def launch(session: boto3.Session) -> Launch:
-    """The root stack, created with the AWS CLI; it keeps the data when it is deleted."""
+    """The root stack, created with the AWS CLI; it keeps the data when it is deleted. Somebody encrypts the passwords
+    of the catalog's connections.
+    """
+    solution.put_catalog_encryption(session, solution.PASSWORDS)
     parameters = ("--parameters", "ParameterKey=OnDelete,ParameterValue=KeepData")
     solution.aws("cloudformation", "create-stack", *solution.root(solution.STACK, solution.PREFIX), *parameters)
     assert solution.ended(session, solution.STACK) == "CREATE_COMPLETE", solution.reasons(session, solution.STACK)

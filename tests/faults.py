@@ -75,7 +75,7 @@ def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None
         "ON_DELETE": "DeleteData" if project == SECOND else "KeepData",
         "SOLUTION_BUCKET": solution.BUCKET,
         "SOLUTION_PREFIX": solution.PREFIX,
-        "CATALOG_ENCRYPTION": "LeaveAsIs",  # the launched one manages it
+        "CATALOG_ENCRYPTION": "Manage",  # also for the second, which is to leave it to the launched one
         "PERMISSIONS_BOUNDARY": BOUNDARY if project == SECOND else "",
         "ANONYMOUS_METRICS": "Yes",
         "REQUEST": json.dumps({"RequestType": "Delete" if verb == "teardown" else "Create"}),
@@ -121,10 +121,15 @@ def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[di
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]}),
     )
     before = remains.things(session)
+    encryption = solution.catalog_encryption(session)
+    key = encryption["EncryptionAtRest"]["SseAwsKmsKeyId"]
+    assert key == Stack(session, f"{names.PROJECT}Zone").outputs()["DataKeyArn"]
     for moment in moments(deploy.STEPS):
         orchestrate(SECOND, "deploy", endpoint, until=moment)
     assert received == []
-    orchestrate(SECOND, "deploy", endpoint)
+    told = orchestrate(SECOND, "deploy", endpoint)
+    assert any(f"region is encrypted already, with {key}: it stays so" in line for line in told)
+    assert solution.catalog_encryption(session) == encryption
     assert [one["Data"] for one in received] == [
         {"Event": "create", "Version": names.VERSION, "Region": session.region_name}
     ]
@@ -212,7 +217,8 @@ class Filler:
 
 
 def test_uninstall_by_hand(launched: boto3.Session) -> None:
-    """Appendix C's commands, for the second project; the first stands as before."""
+    """Appendix C's commands, for the second project; the first stands as before, and it encrypts the catalog."""
+    encryption = solution.catalog_encryption(launched)
     commands = solution.appendix("C")[1]
     assert "list-object-versions" in commands
     solution.shell(commands.replace(names.PROJECT, SECOND))
@@ -226,6 +232,7 @@ def test_uninstall_by_hand(launched: boto3.Session) -> None:
     prefix = f"{SECOND.lower()}-"
     for stream in logs.describe_log_streams(logGroupName=notebooks, logStreamNamePrefix=prefix)["logStreams"]:
         logs.delete_log_stream(logGroupName=notebooks, logStreamName=stream["logStreamName"])
+    assert solution.catalog_encryption(launched) == encryption
     assert solution.frequencies(solution.drug_rows(launched)) == published()
 
 
@@ -244,6 +251,7 @@ def test_a_bucket_that_fills_up_again(launched: boto3.Session, metrics: tuple[st
     for moment in moments(teardown.STEPS)[:4]:
         orchestrate(names.PROJECT, "teardown", endpoint, until=moment)
     assert Stack(launched, f"{names.PROJECT}Code").status() is None
+    assert solution.catalog_encryption(launched) == solution.PASSWORDS
     bucket = Stack(launched, f"{names.PROJECT}Pipe").resources()["ResourcesBucket"]
     with Filler(launched, bucket):
         aws("cloudformation", "delete-stack", "--stack-name", STACK)
@@ -266,7 +274,9 @@ def kept(session: boto3.Session) -> list[str]:
 def test_a_stack_that_is_half_deleted(
     launched: boto3.Session, stood: set[str], metrics: tuple[str, list[dict[str, object]]]
 ) -> None:
-    """Teardown is killed at its other steps, too; then one delete ends it. What OnDelete keeps is left, and whole."""
+    """Teardown is killed at its other steps, too; then one delete ends it. What OnDelete keeps is left, and whole, and
+    the catalog's encryption is what it was before the launch.
+    """
     session, (endpoint, received) = launched, metrics
     received.clear()
     key = Stack(session, f"{names.PROJECT}Zone").resources()["DataKey"]
@@ -277,7 +287,8 @@ def test_a_stack_that_is_half_deleted(
     solution.shell(solution.appendix("C")[0])
     kept_buckets = kept(session)
     assert len(kept_buckets) == 2
-    left = [f"kms key {key}", *(f"s3 bucket {bucket}" for bucket in kept_buckets), PUBLISHED]
+    encryption = "glue catalog encryption connection passwords"
+    left = [encryption, f"kms key {key}", *(f"s3 bucket {bucket}" for bucket in kept_buckets), PUBLISHED]
     assert remains.things(session) == sorted(left)
     keys = {one.key for bucket in kept_buckets for one in session.resource("s3").Bucket(bucket).objects.all()}
     assert stood
@@ -286,6 +297,8 @@ def test_a_stack_that_is_half_deleted(
         buckets.empty(session, bucket, print)
         session.client("s3").delete_bucket(Bucket=bucket)
     session.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert solution.catalog_encryption(session) == solution.PASSWORDS
+    solution.put_catalog_encryption(session, {})
     assert remains.things(session) == [PUBLISHED]
 
 

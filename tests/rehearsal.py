@@ -163,7 +163,9 @@ def test_a_push_that_fails_its_tests_deploys_nothing(launched: boto3.Session) ->
 
 
 def test_update_to_another_version(launched: boto3.Session) -> None:
-    """The root stack's update reaches the stacks below it, and leaves the users' commits alone."""
+    """The root stack's update reaches the stacks below it, and leaves the users' commits alone; with LeaveAsIs, the
+    catalog's encryption is again what it was before the launch.
+    """
     codecommit = launched.client("codecommit")
     head = codecommit.get_branch(repositoryName="GenomicsAnalysisCode", branchName="main")
     prefix = solution.PREFIX.replace(names.VERSION, "0.1.1")
@@ -173,6 +175,7 @@ def test_update_to_another_version(launched: boto3.Session) -> None:
     aws(
         *("cloudformation", "update-stack", *solution.root(STACK, prefix), "--parameters"),
         *("ParameterKey=GlueVersion,ParameterValue=5.0", "ParameterKey=OnDelete,UsePreviousValue=true"),
+        "ParameterKey=CatalogEncryption,ParameterValue=LeaveAsIs",
     )
     assert solution.ended(launched, STACK) == "UPDATE_COMPLETE", solution.reasons(launched, STACK)
     for stack in (STACK, "GenomicsAnalysisZone", "GenomicsAnalysisPipe"):
@@ -181,10 +184,11 @@ def test_update_to_another_version(launched: boto3.Session) -> None:
     assert job["GlueVersion"] == "5.0"
     after = codecommit.get_branch(repositoryName="GenomicsAnalysisCode", branchName="main")
     assert after["branch"] == head["branch"]
+    assert solution.catalog_encryption(launched) == solution.PASSWORDS
 
 
 def test_an_update_that_fails_is_rolled_back(launched: boto3.Session) -> None:
-    """To the version before it, with the reason in the root stack's events."""
+    """To the version before it, with the reason in the root stack's events. It would encrypt the catalog again."""
     before = {part: Stack(launched, f"GenomicsAnalysis{part}").describe() for part in ("Zone", "Pipe", "Code")}
     bad = "\n  Bad:\n    Type: AWS::S3::Bucket\n    Properties:\n      BucketName: Not_A_Bucket\n\nOutputs:\n"
     prefix = solution.PREFIX.replace(names.VERSION, "0.1.2")
@@ -198,10 +202,13 @@ def test_an_update_that_fails_is_rolled_back(launched: boto3.Session) -> None:
         assert after
         assert told
         assert (after["Parameters"], after["Outputs"]) == (told["Parameters"], told["Outputs"])
+    assert solution.catalog_encryption(launched) == solution.PASSWORDS
 
 
 def test_a_push_to_the_pipe_repository(launched: boto3.Session) -> None:
-    """As docs/developer-guide.md says: a push, then the set-up's build started by hand."""
+    """As docs/developer-guide.md says: a push, then the set-up's build started by hand; here it also encrypts the
+    catalog again.
+    """
     template = solution.file_of(launched, "pipe_cfn.yml", solution.PIPE)
     changed = template.replace("Description: The jobs' libraries", "Description: All libraries")
     assert changed != template
@@ -209,7 +216,8 @@ def test_a_push_to_the_pipe_repository(launched: boto3.Session) -> None:
     (command,) = re.findall(
         r"^```bash\n(aws codebuild .*)\n```", (names.ROOT / "docs" / "developer-guide.md").read_text(), re.MULTILINE
     )
-    build = json.loads(solution.shell(f"{command} --output json"))["build"]["id"]
+    other = "--environment-variables-override name=CATALOG_ENCRYPTION,value=Manage"
+    build = json.loads(solution.shell(f"{command} {other} --output json"))["build"]["id"]
     client = launched.client("codebuild")
     ended = solution.wait_for(
         lambda: client.batch_get_builds(ids=[build])["builds"][0], lambda told: told["buildStatus"] != "IN_PROGRESS"
@@ -217,6 +225,8 @@ def test_a_push_to_the_pipe_repository(launched: boto3.Session) -> None:
     assert ended["buildStatus"] == "SUCCEEDED", solution.log_of(launched, "GenomicsAnalysisSetup")
     (project,) = client.batch_get_projects(names=["GenomicsAnalysisBuildHail"])["projects"]
     assert project["description"].startswith("All libraries")
+    key = Stack(launched, "GenomicsAnalysisZone").outputs()["DataKeyArn"]
+    assert solution.catalog_encryption(launched)["EncryptionAtRest"]["SseAwsKmsKeyId"] == key
 
 
 def test_the_queries_of_the_docs_run(launched: boto3.Session) -> None:

@@ -26,6 +26,13 @@ STACK = "GenomicsAnalysis-Setup"
 BUCKET = "genomics-solution"
 PREFIX = "genomics-tertiary-analysis-and-data-lakes/v0.1.0/"
 PATIENCE = 600  # seconds
+PASSWORDS: dict[str, Any] = {  # the catalog's encryption before there is a launch
+    "EncryptionAtRest": {"CatalogEncryptionMode": "DISABLED"},
+    "ConnectionPasswordEncryption": {
+        "ReturnConnectionPasswordEncrypted": True,
+        "AwsKmsKeyId": f"arn:aws:kms:{process.REGION}:{process.ACCOUNT}:key/11111111-1111-4111-8111-111111111111",
+    },
+}
 
 
 def aws(*arguments: str) -> Any:
@@ -101,6 +108,16 @@ def reasons(session: boto3.Session, stack: str) -> str:
     """What the events of a stack give as reasons, newest first."""
     events = session.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
     return "\n".join(event["ResourceStatusReason"] for event in events if event.get("ResourceStatusReason"))
+
+
+def catalog_encryption(session: boto3.Session) -> dict[str, Any]:
+    """What the catalog is encrypted with."""
+    return dict(session.client("glue").get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"])
+
+
+def put_catalog_encryption(session: boto3.Session, settings: dict[str, Any]) -> None:
+    """As somebody else in the account does it."""
+    session.client("glue").put_data_catalog_encryption_settings(DataCatalogEncryptionSettings=settings)
 
 
 def drug_rows(session: boto3.Session, project: str = names.PROJECT) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from setup import preflight, teardown
+from setup.catalog import Encryption
 from setup.errors import SetupError
 from setup.rehearsal import process
 from setup.settings import Settings
@@ -33,12 +34,12 @@ def settings(project: str, catalog_encryption: str = "Manage", deployment_id: st
     )
 
 
-def check(given: Settings) -> str:
+def check(given: Settings) -> Encryption:
     return preflight.check(boto3.Session(), given, print)
 
 
 def test_an_empty_account() -> None:
-    assert check(settings("Free")) == ""
+    assert check(settings("Free")).choice == "Manage"
 
 
 @pytest.mark.parametrize("part", ["Pipe", "Code"])
@@ -68,16 +69,6 @@ def test_a_service_that_is_refused() -> None:
     session = boto3.Session(told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
     with pytest.raises(SetupError, match=r"codecommit can't be used in us-east-1 .*CodeCommit is not open to every"):
         preflight.check(session, settings("Refused"), print)
-
-
-def test_a_catalog_that_somebody_else_encrypts() -> None:
-    key = f"arn:aws:kms:us-east-1:{process.ACCOUNT}:key/theirs"
-    at_rest = {"CatalogEncryptionMode": "SSE-KMS", "SseAwsKmsKeyId": key}
-    glue = boto3.client("glue")
-    glue.put_data_catalog_encryption_settings(DataCatalogEncryptionSettings={"EncryptionAtRest": at_rest})
-    with pytest.raises(SetupError, match=f"encrypted already, with {key}.*LeaveAsIs"):
-        check(settings("Free"))
-    assert check(settings("Free", "LeaveAsIs")) == key
 
 
 def test_what_another_launch_made_is_left_alone() -> None:

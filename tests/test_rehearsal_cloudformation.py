@@ -59,13 +59,13 @@ def create(name: str) -> Stack:
     client = boto3.client("cloudformation")
     client.create_stack(StackName=name, TemplateBody=template(name), Capabilities=["CAPABILITY_IAM"])
     stack = Stack(boto3.Session(), name)
-    stack._wait(print)
+    stack.wait(print)
     return stack
 
 
 def delete(stack: Stack) -> str | None:
     boto3.client("cloudformation").delete_stack(StackName=stack.name)
-    return stack._wait(print)
+    return stack.wait(print)
 
 
 def groups(name: str) -> list[str]:
@@ -117,5 +117,5 @@ def test_one_that_is_retained_holds_nothing_back() -> None:
     refuse("retained", "Delete")
     assert delete(stack) == "DELETE_FAILED"
     boto3.client("cloudformation").delete_stack(StackName="retained", RetainResources=["Thing"])
-    assert stack._wait(print) in (None, "DELETE_COMPLETE")
+    assert stack.wait(print) in (None, "DELETE_COMPLETE")
     assert groups("retained") == ["/retained/refuse/Delete"]

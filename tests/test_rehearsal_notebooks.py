@@ -55,7 +55,7 @@ def created(name: str, template: str) -> str:
     client = boto3.client("cloudformation")
     client.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
     stack = Stack(boto3.Session(), name)
-    ended = stack._wait(print)
+    ended = stack.wait(print)
     return "" if ended == "CREATE_COMPLETE" else stack.first_failure()
 
 

@@ -29,13 +29,23 @@ def install() -> None:
 
 
 def _put(request: Request) -> dict[str, Any]:
+    """All of it is replaced: a part that is not given is off. Keys are not looked at, as on AWS."""
     given = request["DataCatalogEncryptionSettings"]
+    passwords = given.get("ConnectionPasswordEncryption", {})
+    if passwords.get("ReturnConnectionPasswordEncrypted") and "AwsKmsKeyId" not in passwords:
+        given = given | {"ConnectionPasswordEncryption": passwords | {"AwsKmsKeyId": "alias/aws/glue"}}
     _settings.update(_OFF | given)
     return {}
 
 
 def _catalog(properties: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    _put(properties)
+    """CloudFormation puts what the resource has, whatever stood before."""
+    settings = dict(properties["DataCatalogEncryptionSettings"])
+    if passwords := settings.get("ConnectionPasswordEncryption"):
+        # the API's name for the key differs from CloudFormation's
+        named = {"AwsKmsKeyId" if name == "KmsKeyId" else name: value for name, value in passwords.items()}
+        settings["ConnectionPasswordEncryption"] = named
+    _put({"DataCatalogEncryptionSettings": settings})
     return str(properties["CatalogId"]), {}
 
 
