@@ -126,8 +126,8 @@ class Catalog:
         about that. Raises SetupError where the stack can't be told so any more.
         """
         status = self._zone.wait(doing)
-        if status in (None, "DELETE_COMPLETE") or not self.recorded():
-            return ""
+        if status in (None, "DELETE_COMPLETE") or not self.recorded() or "DataKey" not in self._zone.resources():
+            return ""  # nothing to delete, nothing that it encrypted, or a key that is not of the stack
         others = self._encrypted_of_others()
         if not others:
             return ""

@@ -34,7 +34,11 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         # a build that was started by hand leaves it as it is
         deployment = settings.deployment_id or (zone.outputs().get("DeploymentId", "") if zone.status() else "")
         # recorded before the code stack changes it
-        of_zone = {"DeploymentId": deployment, catalog.RECORD: encryption.before}
+        of_zone = {
+            "OwnKeyArn": settings.own_key_arn,
+            "DeploymentId": deployment,
+            catalog.RECORD: encryption.before,
+        }
         changed = zone.deploy(template, common | of_zone, step.doing)
         step.made = _made(zone, changed)
     with steps.step("pipe repository") as step:

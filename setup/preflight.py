@@ -33,7 +33,32 @@ def check(session: boto3.Session, settings: Settings, doing: Doing) -> Encryptio
             "Launch with another Project, or delete that one first."
         )
     _names_are_free(session, settings)
+    _key_can_be_used(session, settings, zone)
     return Catalog(session, settings).look(doing)
+
+
+def _key_can_be_used(session: boto3.Session, settings: Settings, zone: Stack) -> None:
+    """The lake's key is chosen once: what is encrypted with another could not be read any more when that goes."""
+    outputs = (zone.describe() or {}).get("Outputs", [])
+    stands = next((str(one["OutputValue"]) for one in outputs if one["OutputKey"] == "DataKeyArn"), "")
+    own = settings.own_key_arn
+    if stands and own != stands and (own or "DataKey" not in zone.resources()):
+        raise SetupError(
+            f"The lake is encrypted with {stands}, which can't be changed to {own or 'a key that is made for it'}. "
+            "Launch with OwnKeyArn as it was, or with another Project and copy the data."
+        )
+    if not own:
+        return
+    try:
+        state = session.client("kms").describe_key(KeyId=own)["KeyMetadata"]["KeyState"]
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        raise SetupError(
+            f"OwnKeyArn {own} can't be used ({code}: {message}). It has to be in this region, with the tag Project "
+            f"that says {settings.project}, and its policy has to let this account's IAM policies decide."
+        ) from error
+    if state != "Enabled":
+        raise SetupError(f"OwnKeyArn {own} is {state}. Enable it, or launch with another key.")
 
 
 def another_deployment(zone: Stack, settings: Settings) -> str:

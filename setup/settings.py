@@ -29,6 +29,7 @@ class Settings:
     glue_version: str
     notebook_instance_type: str
     hail_from: str
+    own_key_arn: str
     permissions_boundary: str
     anonymous_metrics: str
     deployment_id: str
@@ -49,6 +50,7 @@ def read() -> Settings:
         "GLUE_VERSION": "5.1",
         "NOTEBOOK_INSTANCE_TYPE": "ml.t3.medium",
         "HAIL_FROM": "Wheel",
+        "OWN_KEY_ARN": "",
         "PERMISSIONS_BOUNDARY": "",
         "ANONYMOUS_METRICS": "No",
         "DEPLOYMENT_ID": "",

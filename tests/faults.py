@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import pytest
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is abs
 
 SECOND = "Neighbour"  # a project beside the launched one
 BOUNDARY = "arn:aws:iam::123456789012:policy/NoJobs"  # of the second project's roles
+OWN_KEY = "alias/of-their-own"
 NUMBER = "00000000-0000-4000-8000-000000000000"  # of its deployment
 PUBLISHED = f"s3 bucket {solution.BUCKET}"
 ORCHESTRATOR = """
@@ -76,6 +78,7 @@ def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None
         "SOLUTION_BUCKET": solution.BUCKET,
         "SOLUTION_PREFIX": solution.PREFIX,
         "CATALOG_ENCRYPTION": "Manage",  # also for the second, which is to leave it to the launched one
+        "OWN_KEY_ARN": key_of_their_own() if project == SECOND else "",
         "PERMISSIONS_BOUNDARY": BOUNDARY if project == SECOND else "",
         "ANONYMOUS_METRICS": "Yes",
         "REQUEST": json.dumps({"RequestType": "Delete" if verb == "teardown" else "Create"}),
@@ -96,6 +99,27 @@ def orchestrate(project: str, verb: str, endpoint: str, until: str | None = None
     return lines
 
 
+def make_their_own(session: boto3.Session) -> None:
+    """What an administrator brings to the second project's launch: a boundary and a key."""
+    may = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    no_jobs = {"Effect": "Deny", "Action": "glue:StartJobRun", "Resource": "*"}
+    of_account = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*"}
+    of_logs = {"Effect": "Allow", "Principal": {"Service": "logs.us-east-1.amazonaws.com"}, "Action": "kms:*"}
+    boundary, policy = (
+        json.dumps({"Version": "2012-10-17", "Statement": statements})
+        for statements in ([may, no_jobs], [one | {"Resource": "*"} for one in (of_account, of_logs)])
+    )
+    session.client("iam").create_policy(PolicyName=BOUNDARY.rpartition("/")[2], PolicyDocument=boundary)
+    kms, tags = session.client("kms"), [{"TagKey": "Project", "TagValue": SECOND}]
+    key = kms.create_key(Policy=policy, Tags=tags)["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName=OWN_KEY, TargetKeyId=key)
+
+
+def key_of_their_own() -> str:
+    """The ARN of the key that the second project is launched with."""
+    return str(boto3.client("kms").describe_key(KeyId=OWN_KEY)["KeyMetadata"]["Arn"])
+
+
 def moments(steps: int) -> list[str]:
     """Lines at which to kill: the begin of every step and its end, but for the end of the last."""
     return [moment for step in range(1, steps + 1) for moment in (f"{step}/{steps} ", f"✓ {step}/{steps} ")][:-1]
@@ -114,12 +138,7 @@ def anonymous(things: list[str], project: str) -> list[str]:
 def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[dict[str, object]]]) -> None:
     """Run again and again it goes on, and what stands then is what stands after a launch without a kill."""
     session, (endpoint, received) = launch.session, metrics
-    allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    denied = {"Effect": "Deny", "Action": "glue:StartJobRun", "Resource": "*"}
-    session.client("iam").create_policy(
-        PolicyName=BOUNDARY.rpartition("/")[2],
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]}),
-    )
+    make_their_own(session)
     before = remains.things(session)
     encryption = solution.catalog_encryption(session)
     key = encryption["EncryptionAtRest"]["SseAwsKmsKeyId"]
@@ -139,7 +158,7 @@ def test_deploy_killed_at_every_step(launch: Launch, metrics: tuple[str, list[di
     of_root = {value.rpartition("/")[2] for value in root.values()} | {*root.values(), STACK, solution.BUCKET}
     first = [thing for thing in launch.things if not of_root & set(thing.split())]
     one_an_account = ("glue catalog encryption ", "logs log group /aws/sagemaker/NotebookInstances")
-    first = [thing for thing in first if not thing.startswith(one_an_account)]
+    first = [thing for thing in first if not thing.startswith((*one_an_account, "kms "))]  # it has a key of its own
     assert anonymous(made, SECOND) == anonymous(first, names.PROJECT)
     assert solution.lake_keys(session, SECOND) == launch.keys
     for name in (f"{SECOND}Pipe", f"{SECOND}Code"):
@@ -160,6 +179,16 @@ def test_every_role_of_the_second_project_is_bounded(launched: boto3.Session) ->
     glue.get_crawler(Name=f"{SECOND.lower()}-variants")
     with solution.refused():
         glue.start_job_run(JobName=f"{SECOND.lower()}-vcf-to-parquet")
+
+
+def test_the_second_project_is_encrypted_with_a_key_of_its_own(launched: boto3.Session) -> None:
+    """What it was launched with; none was made for it."""
+    key, s3 = key_of_their_own(), launched.client("s3")
+    lake = Stack(launched, f"{SECOND}Pipe").outputs()["DataLakeBucket"]
+    for prefix in ("source/", "tables/"):
+        found = s3.list_objects_v2(Bucket=lake, Prefix=prefix, MaxKeys=5)["Contents"]
+        assert {s3.head_object(Bucket=lake, Key=one["Key"])["SSEKMSKeyId"] for one in found} == {key}
+    assert "DataKey" not in Stack(launched, f"{SECOND}Zone").resources()
 
 
 def test_the_second_project_reaches_nothing_of_the_first(launched: boto3.Session) -> None:
@@ -225,6 +254,10 @@ def test_uninstall_by_hand(launched: boto3.Session) -> None:
     left = [thing for thing in remains.things(launched) if SECOND.lower() in thing.lower()]
     groups = [thing for thing in left if thing.startswith("logs log group /aws-glue/")]
     assert left == groups
+    kms, key = launched.client("kms"), key_of_their_own()
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"  # it is not the solution's to delete
+    kms.delete_alias(AliasName=OWN_KEY)
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     launched.client("iam").delete_policy(PolicyArn=BOUNDARY)
     logs, notebooks = launched.client("logs"), "/aws/sagemaker/NotebookInstances"
     for group in groups:
@@ -390,8 +423,18 @@ def test_a_launch_that_fails(session: boto3.Session, failed: Failed, fault: Faul
     assert [reason for reason in fault.reasons if reason not in told] == [], told
     left = [thing for thing in remains.things(session) if fault.project.lower() in thing.lower()]
     assert left == [f"cloudformation stack {stack} (ROLLBACK_COMPLETE)"]
+    assert {told["KeyState"] for told in keys_of(session, fault.project)} == {"PendingDeletion"}
     aws("cloudformation", "delete-stack", "--stack-name", stack)
     assert solution.ended(session, stack) is None
+
+
+def keys_of(session: boto3.Session, project: str) -> list[dict[str, Any]]:
+    """The keys that were made for a project."""
+    kms = session.client("kms")
+    keys = [key["KeyId"] for page in kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
+    wanted = {"TagKey": "Project", "TagValue": project}
+    ours = [key for key in keys if wanted in kms.list_resource_tags(KeyId=key)["Tags"]]
+    return [kms.describe_key(KeyId=key)["KeyMetadata"] for key in ours]
 
 
 def test_a_build_that_cannot_run(session: boto3.Session, failed: Failed) -> None:

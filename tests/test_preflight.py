@@ -7,7 +7,7 @@ import boto3
 import pytest
 from rich.console import Console
 
-from setup import preflight, teardown
+from setup import names, preflight, teardown
 from setup.catalog import Encryption
 from setup.errors import SetupError
 from setup.rehearsal import process
@@ -17,7 +17,9 @@ from setup.stacks import Stack
 pytestmark = pytest.mark.usefixtures("emulator")
 
 
-def settings(project: str, catalog_encryption: str = "Manage", deployment_id: str = "") -> Settings:
+def settings(
+    project: str, catalog_encryption: str = "Manage", deployment_id: str = "", own_key_arn: str = ""
+) -> Settings:
     return Settings(
         project=project,
         solution_bucket="b",
@@ -27,6 +29,7 @@ def settings(project: str, catalog_encryption: str = "Manage", deployment_id: st
         glue_version="5.1",
         notebook_instance_type="none",
         hail_from="Wheel",
+        own_key_arn=own_key_arn,
         permissions_boundary="",
         anonymous_metrics="No",
         deployment_id=deployment_id,
@@ -85,3 +88,47 @@ def test_what_another_launch_made_is_left_alone() -> None:
     assert zone.status() == "CREATE_COMPLETE"
     teardown.run(boto3.Session(), settings("Twice", deployment_id="first"), Console(file=told))
     assert zone.status() in (None, "DELETE_COMPLETE")
+
+
+# A key of one's own
+
+
+def own_key(project: str) -> str:
+    tags = [{"TagKey": "Project", "TagValue": project}]
+    return str(boto3.client("kms").create_key(Tags=tags)["KeyMetadata"]["Arn"])
+
+
+def test_a_key_of_ones_own() -> None:
+    assert check(settings("OwnKey", own_key_arn=own_key("OwnKey"))).choice == "Manage"
+
+
+def test_a_key_that_is_not_there() -> None:
+    arn = own_key("NoKey")[:-36] + "00000000-0000-4000-8000-000000000000"
+    with pytest.raises(SetupError, match=r"OwnKeyArn arn:\S+ can't be used \(NotFoundException"):
+        check(settings("NoKey", own_key_arn=arn))
+
+
+def test_a_key_that_is_switched_off() -> None:
+    arn = own_key("OffKey")
+    boto3.client("kms").disable_key(KeyId=arn)
+    with pytest.raises(SetupError, match=r"is Disabled\. Enable it"):
+        check(settings("OffKey", own_key_arn=arn))
+
+
+def test_the_key_of_a_lake_does_not_change() -> None:
+    """Neither from one's own to another or to none, nor from the one that was made."""
+    first, second = own_key("KeyStays"), own_key("KeyStays")
+    template = (names.ROOT / "zone" / "zone_cfn.yml").read_text()
+    zone = Stack(boto3.Session(), "KeyStaysZone")
+    zone.deploy(template, {"Project": "KeyStays", "Prefix": "keystays", "OwnKeyArn": first}, print)
+    assert zone.outputs()["DataKeyArn"] == first
+    assert not {"DataKey", "DataKeyAlias"} & set(zone.resources())
+    assert check(settings("KeyStays", own_key_arn=first)).choice == "Manage"
+    for other in (second, ""):
+        with pytest.raises(SetupError, match=rf"The lake is encrypted with {first}, which can't be changed"):
+            check(settings("KeyStays", own_key_arn=other))
+    made = Stack(boto3.Session(), "KeyMadeZone")
+    made.deploy(template, {"Project": "KeyMade", "Prefix": "keymade"}, print)
+    assert check(settings("KeyMade")).choice == "Manage"
+    with pytest.raises(SetupError, match=f"which can't be changed to {second}"):
+        check(settings("KeyMade", own_key_arn=second))
