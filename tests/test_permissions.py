@@ -13,7 +13,7 @@ import pytest
 from tests.iam import account, check, needs, services
 from tests.iam.account import EVERYTHING, GIVEN, Resource
 from tests.iam.check import Case
-from tests.iam.policies import Request, allows, managed, statements
+from tests.iam.policies import Request, Statement, allows, managed, statements
 
 TEMPLATES = account.parsed()
 CALLS = needs.load()
@@ -39,38 +39,51 @@ def test_policies_are_what_roles_need_and_no_more() -> None:
 # The test of that test
 
 
-def without(case: Case) -> Iterator[tuple[str, Case]]:
-    """The case with an action less, for each."""
-    for number, statement in enumerate(case.statements):
+Mutation = tuple[str, list[Case]]
+
+
+def without(both: list[Case]) -> Iterator[Mutation]:
+    """A role with an action less, for each."""
+    for statement in of_either(both):
         for action in statement.actions:
-            rest = tuple(one for one in statement.actions if one != action)
-            yield f"{statement}, without {action}", _changed(case, number, rest)
+            yield f"{statement}, without {action}", changed(both, statement, set(statement.actions) - {action})
 
 
-def with_one_more(case: Case) -> Iterator[tuple[str, Case]]:
-    """The case with an action more that nothing needs: some of the statement's services, and one of another."""
-    for number, statement in enumerate(case.statements):
+def with_one_more(both: list[Case]) -> Iterator[Mutation]:
+    """A role with an action more that nothing needs: some of the statement's services, and one of another."""
+    for statement in of_either(both):
         there = {action.lower() for action in statement.actions}
         used = {action.partition(":")[0] for action in statement.actions}
         others = [action for service in sorted(used) for action in services.actions(service) if action not in there]
         if not os.environ.get("EVERY_MUTATION"):
-            others = random.Random(str(statement)).sample(others, min(SAMPLE, len(others)))  # noqa: S311 - the same ones each time
+            sample = random.Random(str(statement)).sample  # noqa: S311 - the same ones each time
+            others = sample(others, min(SAMPLE, len(others)))
         for action in [*others, "sqs:sendmessage"]:
-            yield f"{statement}, with {action}", _changed(case, number, (*statement.actions, action))
+            yield f"{statement}, with {action}", changed(both, statement, {*statement.actions, action})
 
 
-def _changed(case: Case, number: int, actions: tuple[str, ...]) -> Case:
-    changed = replace(case.statements[number], actions=actions)
-    return replace(case, statements=(*case.statements[:number], changed, *case.statements[number + 1 :]))
+def of_either(both: list[Case]) -> list[Statement]:
+    """The statements of a role, each once, whatever is optional."""
+    return list({check._without_resources(one): None for case in both for one in case.statements})
+
+
+def changed(both: list[Case], statement: Statement, actions: set[str]) -> list[Case]:
+    """A role with other actions in one of its statements."""
+
+    def mutant(one: Statement) -> Statement:
+        is_it = check._without_resources(one) == statement
+        return replace(one, actions=tuple(sorted(actions))) if is_it else one
+
+    return [replace(case, statements=tuple(map(mutant, case.statements))) for case in both]
 
 
 @pytest.mark.parametrize("mutate", [without, with_one_more])
 def test_a_mutation_of_any_policy_is_noticed(mutate: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    noticed: dict[str, bool] = {}
-    for case in check.cases(TEMPLATES, CALLS):
-        for told, mutant in mutate(case):
-            name = f"{case.role}: {told}"
-            noticed[name] = noticed.get(name, False) or next(check.wrong(mutant), None) is not None
+    noticed = {
+        f"{role}: {told}": bool(check.wrong(mutant))
+        for role, both in check.cases(TEMPLATES, CALLS).items()
+        for told, mutant in mutate(both)
+    }
     with capsys.disabled():
         print(f"\n{mutate.__name__}: {sum(noticed.values())} of {len(noticed)} mutations of policies noticed")
     assert len(noticed) > 150
@@ -163,7 +176,7 @@ def test_the_build_itself_makes_nothing_but_through_cloudformation() -> None:
     all_of_it = resources()
     (role,) = (one for one in roles(all_of_it) if one.name == "SetupRole")
     may = [statement for owner in (role, *managed(role, all_of_it)) for statement in statements(owner)]
-    made = [request for case in check.cases(TEMPLATES, {}) if case.role == "SetupRole" for request in case.requests]
+    made = [request for case in check.cases(TEMPLATES, {})["SetupRole"] for request in case.requests]
     direct = {"codecommit:GetRepository", "codepipeline:GetPipeline", "s3:ListBucket", "s3:PutBucketLogging"}
     direct |= {
         "codecommit:ListRepositories",
@@ -181,7 +194,8 @@ def test_another_project_reaches_nothing() -> None:
     """
     wanted = {
         (request.action, request.resource): request
-        for case in check.cases(TEMPLATES, CALLS)
+        for both in check.cases(TEMPLATES, CALLS).values()
+        for case in both
         for request in case.requests
         if account.PROJECT.lower() in request.resource.lower() or request.resource == account.KEY
         if not str(request.context.get("kms:ViaService", request.context.get("kms:viaservice"))).startswith("glue.")

@@ -1,7 +1,7 @@
 """Whether policies are what their roles need, and no more: a line for each thing that is wrong."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.iam import account, needs, services
 from tests.iam.account import EVERYTHING, GIVEN, Record, Resource, listed
@@ -25,24 +25,24 @@ class Case:
     wild: frozenset[str]  # statements whose * the metadata give a reason for
 
 
-def cases(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) -> list[Case]:
+def cases(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) -> dict[str, list[Case]]:
     """Every role, with what is optional and without it."""
-    found = []
+    found: dict[str, list[Case]] = {}
     for parameters in (GIVEN, GIVEN | EVERYTHING):
         made = {path: account.resources(path, content, parameters) for path, content in templates.items()}
         for resources in made.values():
             for role in (one for one in resources if one.kind == "AWS::IAM::Role"):
-                requests = [*needs.recorded(calls, role.name)]
+                requests = [*needs.recorded(calls, role.name, parameters)]
                 for template, deployer in needs.DEPLOYERS.items():
                     if deployer == role.name:
                         requests += needs.of_template(made[template], parameters)
-                found.append(_case(role, [role, *managed(role, resources)], requests))
+                found.setdefault(role.name, []).append(_case(role, [role, *managed(role, resources)], requests))
     return found
 
 
 def problems(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) -> list[str]:
     """What is wrong with any of them."""
-    found = {f"{case.role}: {told}": None for case in cases(templates, calls) for told in wrong(case)}
+    found = [f"{role}: {told}" for role, both in cases(templates, calls).items() for told in wrong(both)]
     return [*found, *_too_long(templates)]
 
 
@@ -56,30 +56,51 @@ def _case(role: Resource, owners: list[Resource], requests: list[Request]) -> Ca
     return Case(role.name, inside, tuple(requests), frozenset(reasons), frozenset(wild))
 
 
-def wrong(case: Case) -> Iterator[str]:
-    """What a role lacks, and what it has that it doesn't need."""
-    needed_here: set[tuple[int, str]] = set()  # statement and action, which no other statement could stand in for
-    having: dict[str, list[int]] = {}
-    for number, statement in enumerate(case.statements):
+def wrong(both: list[Case]) -> list[str]:
+    """What a role lacks, and what it has that it needs neither with what is optional nor without."""
+    found: dict[str, None] = {}
+    needed: dict[tuple[Statement, str], bool] = {}
+    for case in both:
+        lacking, needed_here = _needed(case)
+        found |= dict.fromkeys(lacking)
+        known = [_without_resources(one) for one in case.statements]
+        found |= {f"{one}: there are two; give them names (Sid)": None for one in known if known.count(one) > 1}
+        for statement in case.statements:
+            for action in statement.actions:
+                key = (_without_resources(statement), action)
+                needed[key] = needed.get(key, False) or (statement, action) in needed_here
+            found |= dict.fromkeys(_of_resources(statement, case.wild))
+    reasons = both[0].reasons
+    for (statement, action), is_needed in needed.items():
+        found |= dict.fromkeys(_of_action(statement, action, is_needed, (statement.policy, action) in reasons))
+    for policy, action in sorted(reasons):
+        number = sum(one.policy == policy and action == has for one, has in needed)
+        if number != 1:
+            told = f"{policy}: the metadata give a reason for {action}, which {number} statements have"
+            found[told] = None
+    return list(found)
+
+
+def _needed(case: Case) -> tuple[list[str], set[tuple[Statement, str]]]:
+    """What no statement allows; and which actions of which statements no other could stand in for."""
+    lacking: list[str] = []
+    needed_here: set[tuple[Statement, str]] = set()
+    having: dict[str, list[Statement]] = {}
+    for statement in case.statements:
         for action in statement.actions:
-            having.setdefault(action.lower(), []).append(number)
+            having.setdefault(action.lower(), []).append(statement)
     for request in case.requests:
-        numbers = having.get(request.action.lower(), [])
-        about = [number for number in numbers if case.statements[number].covers(request)]
-        effects = {case.statements[number].effect for number in about}
-        if effects != {"Allow"}:
-            yield f"lacks {request}"
+        about = [one for one in having.get(request.action.lower(), []) if one.covers(request)]
+        if {one.effect for one in about} != {"Allow"}:
+            lacking.append(f"lacks {request}")
         elif len(about) == 1:
             needed_here.add((about[0], request.action))
-    for number, statement in enumerate(case.statements):
-        for action in statement.actions:
-            has_reason = (statement.policy, action) in case.reasons
-            yield from _of_action(statement, action, (number, action) in needed_here, has_reason)
-        yield from _of_resources(statement, case.wild)
-    for policy, action in sorted(case.reasons):
-        number = sum(one.policy == policy and action in one.actions for one in case.statements)
-        if number != 1:
-            yield f"{policy}: the metadata give a reason for {action}, which {number} statements have"
+    return lacking, needed_here
+
+
+def _without_resources(statement: Statement) -> Statement:
+    """A statement as it is the same whatever the parameters are."""
+    return replace(statement, number=0, resources=())
 
 
 def _of_action(statement: Statement, action: str, is_needed: bool, has_reason: bool) -> Iterator[str]:

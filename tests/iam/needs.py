@@ -239,27 +239,38 @@ def _roles(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def recorded(calls: Mapping[str, list[str]], role: str) -> Iterator[Request]:
-    """What a rehearsal recorded of a role, as `recorded_calls.json` has it: ACTION RESOURCE [KEY=VALUE …]."""
+def recorded(calls: Mapping[str, list[str]], role: str, parameters: Mapping[str, str]) -> Iterator[Request]:
+    """What a rehearsal recorded of a role, as `recorded_calls.json` has it: ACTION RESOURCE [KEY=VALUE …]. There the
+    catalog's key is the project's own; with another, that one is asked for.
+    """
     for call in calls.get(role, []):
         action, resource, *conditions = call.split(" ")
         context: dict[str, Any] = dict(condition.split("=", 1) for condition in conditions)
+        if context.get("kms:viaservice", "").startswith("glue.") and parameters.get("CatalogKeyArn"):
+            resource = parameters["CatalogKeyArn"]
         if resource == KEY:
             context["aws:ResourceTag/Project"] = PROJECT
         yield Request(action, resource, context, "recorded")
 
 
+_OF_ROLE = re.compile(r"(\w+?)((?:Setup|Trigger|SourceEvent|CodePipeline|CodeBuild|Job|Crawler|Runbook)Role)$")
+
+
 def normalized(lines: list[Record]) -> dict[str, list[str]]:
-    """The calls of the project's roles in a rehearsal's `calls.jsonl`, by role, without the numbers of one launch."""
+    """The calls of the projects' roles in a rehearsal's `calls.jsonl`, by role, as one project's, and without the
+    numbers of one launch.
+    """
     found: dict[str, set[str]] = {}
     for line in lines:
-        role = line["caller"].removeprefix(PROJECT)
-        if not line["allowed"] or role == line["caller"] or not role.endswith("Role"):
+        of_role = _OF_ROLE.match(line["caller"])
+        if not line["allowed"] or not of_role:
             continue
-        if not services.is_action(line["action"]):
-            continue
+        project, role = of_role.groups()
+        resource = line["resource"].replace(project, PROJECT).replace(project.lower(), PREFIX)
+        if line["action"] == "sts:GetCallerIdentity" or not services.is_action(line["action"]):
+            continue  # needs no permission, or is none
         conditions = [f"{key}={value}" for key, value in sorted(line["conditions"].items())]
-        found.setdefault(role, set()).add(" ".join([line["action"], _without_numbers(line["resource"]), *conditions]))
+        found.setdefault(role, set()).add(" ".join([line["action"], _without_numbers(resource), *conditions]))
     return {role: sorted(calls) for role, calls in sorted(found.items())}
 
 

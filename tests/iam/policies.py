@@ -32,10 +32,10 @@ class Statement:
     effect: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    conditions: Mapping[str, Mapping[str, Any]] = field(hash=False, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.policy}, statement {self.number + 1}"
+        return f"{self.policy} ({', '.join(self.actions[:2])}{' …' if len(self.actions) > 2 else ''})"
 
     def matches(self, request: Request) -> bool:
         """Whether it is about the request."""
