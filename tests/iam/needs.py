@@ -222,10 +222,14 @@ def _on_keys(action: str, resource: Resource, parameters: Mapping[str, str]) -> 
         yield parameters.get("CatalogKeyArn") or KEY, {"kms:ViaService": "glue.us-east-1.amazonaws.com"}
     elif resource.kind == "AWS::KMS::Alias":
         yield resource.arn, {}
+        yield KEY, {}  # KMS takes minutes to see the tag of a new key
         yield KEY, tagged
     elif action == "kms:TagResource":
         yield KEY, {"aws:RequestTag/Project": PROJECT}  # when it is made
         yield KEY, {"aws:RequestTag/Project": PROJECT} | tagged
+    elif resource.kind == "AWS::KMS::Key":
+        yield KEY, {}
+        yield KEY, tagged
     else:
         yield KEY, tagged
 
