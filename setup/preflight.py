@@ -47,18 +47,31 @@ def _key_can_be_used(session: boto3.Session, settings: Settings, zone: Stack) ->
             f"The lake is encrypted with {stands}, which can't be changed to {own or 'a key that is made for it'}. "
             "Launch with OwnKeyArn as it was, or with another Project and copy the data."
         )
-    if not own:
-        return
+    if own:
+        _own_key_can_be_used(session, settings)
+
+
+def _own_key_can_be_used(session: boto3.Session, settings: Settings) -> None:
+    own, client = settings.own_key_arn, session.client("kms")
     try:
-        state = session.client("kms").describe_key(KeyId=own)["KeyMetadata"]["KeyState"]
+        told = client.describe_key(KeyId=own)["KeyMetadata"]
+        tags = {tag["TagKey"]: tag["TagValue"] for tag in client.list_resource_tags(KeyId=own)["Tags"]}
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         raise SetupError(
-            f"OwnKeyArn {own} can't be used ({code}: {message}). It has to be in this region, with the tag Project "
-            f"that says {settings.project}, and its policy has to let this account's IAM policies decide."
+            f"OwnKeyArn {own} can't be used ({code}: {message}). It has to be in this account and region, and its "
+            "policy has to let the account's IAM policies decide."
         ) from error
-    if state != "Enabled":
-        raise SetupError(f"OwnKeyArn {own} is {state}. Enable it, or launch with another key.")
+    if told["KeyState"] != "Enabled" or told.get("KeySpec") != "SYMMETRIC_DEFAULT":
+        raise SetupError(
+            f"OwnKeyArn {own} is a key of {told.get('KeySpec')} and {told['KeyState']}. It has to be symmetric "
+            "(SYMMETRIC_DEFAULT) and Enabled: enable it, or launch with another key."
+        )
+    if tags.get("Project") != settings.project:
+        raise SetupError(
+            f"OwnKeyArn {own} lacks the tag Project with {settings.project}, without which the set-up's role may not "
+            f"use it. Tag it: aws kms tag-resource --key-id {own} --tags TagKey=Project,TagValue={settings.project}"
+        )
 
 
 def another_deployment(zone: Stack, settings: Settings) -> str:

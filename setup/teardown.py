@@ -128,7 +128,7 @@ def _delete_log_groups(session: boto3.Session, settings: Settings) -> int:
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws-glue/")
     # /aws-glue/PREFIX/…, and those that Glue names after a role and a security configuration; SetupRole may no others
     of_ours = re.compile(
-        rf"/aws-glue/({settings.prefix}/|(.+/|jobs-){settings.project}(Job|Crawler)Role(-{settings.prefix})?(/|$))"
+        rf"/aws-glue/({settings.prefix}/|jobs-{settings.project}JobRole-|crawlers-role/(.+/)?{settings.project}CrawlerRole-)"
     )
     groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
     ours = [group for group in groups if of_ours.search(group)]

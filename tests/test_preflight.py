@@ -111,8 +111,21 @@ def test_a_key_that_is_not_there() -> None:
 def test_a_key_that_is_switched_off() -> None:
     arn = own_key("OffKey")
     boto3.client("kms").disable_key(KeyId=arn)
-    with pytest.raises(SetupError, match=r"is Disabled\. Enable it"):
+    with pytest.raises(SetupError, match=r"and Disabled\. It has to be symmetric"):
         check(settings("OffKey", own_key_arn=arn))
+
+
+def test_a_key_of_another_kind() -> None:
+    tags = [{"TagKey": "Project", "TagValue": "SignsKey"}]
+    made = boto3.client("kms").create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY", Tags=tags)["KeyMetadata"]
+    with pytest.raises(SetupError, match="is a key of RSA_2048"):
+        check(settings("SignsKey", own_key_arn=made["Arn"]))
+
+
+def test_a_key_without_the_tag() -> None:
+    arn = own_key("Somebodys")
+    with pytest.raises(SetupError, match="lacks the tag Project with UntaggedKey"):
+        check(settings("UntaggedKey", own_key_arn=arn))
 
 
 def test_the_key_of_a_lake_does_not_change() -> None:

@@ -165,7 +165,7 @@ def test_a_build_runs_its_commands_on_its_source(account: Account) -> None:
         "number 2",
         "bash",
         "(3, 11)",
-        f"{build['id']} root 1 1",
+        f"{build['id']} administrator 1 1",
     ):
         assert line in log
     assert [phase["phaseType"] for phase in build["phases"]] == [

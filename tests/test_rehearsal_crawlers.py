@@ -25,7 +25,7 @@ def role(name: str, *statements: dict[str, Any]) -> str:
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}
     made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="Crawl", PolicyDocument=document(*statements))
+    iam.put_role_policy(RoleName=name, PolicyName="Crawl", PolicyDocument=document(*statements, LOG))
     return str(made)
 
 
@@ -37,6 +37,9 @@ def allow(actions: list[str], *resources: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
 
 
+LOG = allow(
+    ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "arn:aws:logs:*:*:log-group:/aws-glue/*"
+)
 READ = allow(["s3:ListBucket", "s3:GetObject"], f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*")
 WRITE = allow(["glue:*"], *CATALOG)
 

@@ -445,7 +445,8 @@ def _denied(
         return None
     if isinstance(result, iam_evaluator.AuthError):
         return str(result.message)
-    return str(iam_actions.identity_denial_message(action, who, resource_arn, result.decision == "Deny"))
+    refused = _refused.get() or (action, resource_arn)  # perhaps the key's, not the object's
+    return str(iam_actions.identity_denial_message(refused[0], who, refused[1], result.decision == "Deny"))
 
 
 def _answer(operation: Operation, body: bytes) -> tuple[int, dict[str, str], bytes]:

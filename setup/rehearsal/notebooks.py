@@ -9,6 +9,7 @@ instance's role.
 """
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from setup.rehearsal import extend, logs
 from setup.rehearsal.extend import Request, ServiceError
@@ -220,7 +223,8 @@ def _boot(name: str) -> None:
         )
         lines = [*done.stdout.splitlines(), f"exit code {done.returncode}"]
         stream = f"{name}/LifecycleConfigOnStart"
-        logs.write(instance["RoleArn"], "SageMaker", "/aws/sagemaker/NotebookInstances", stream, lines)
+        with contextlib.suppress(ClientError):  # an instance whose role may write no log starts without one
+            logs.write(instance["RoleArn"], "SageMaker", "/aws/sagemaker/NotebookInstances", stream, lines)
         if done.returncode:
             reason = f"Lifecycle Configuration failed: {' / '.join(lines[-3:])}"
             instance |= {"NotebookInstanceStatus": "Failed", "FailureReason": reason}

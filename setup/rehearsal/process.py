@@ -26,6 +26,7 @@ ADMINISTRATOR = "administrator"
 APPLICATION = "rehearsal"  # how the emulated AWS's own calls are told from others with the same key
 PATIENCE = 60  # seconds to start, and to stop
 _STATE = "running.json"
+_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,11 @@ def certificate(home: Path | str) -> Path:
 
 def _administrator(endpoint: str, trusted: Path, root: tuple[str, str]) -> tuple[str, str]:
     """The access key of a new user who may do everything: who launches solutions in an account is not its root."""
-    session = boto3.Session(*root, region_name=REGION)
+    hidden = {name: os.environ.pop(name) for name in _PROFILES if name in os.environ}  # of somebody's AWS
+    try:
+        session = boto3.Session(*root, region_name=REGION)
+    finally:
+        os.environ.update(hidden)
     named = Config(user_agent_appid=APPLICATION)
     iam = session.client("iam", endpoint_url=endpoint, verify=str(trusted), config=named)
     iam.create_user(UserName=ADMINISTRATOR)

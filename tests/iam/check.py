@@ -1,14 +1,20 @@
-"""Whether policies are what their roles need, and no more: a line for each thing that is wrong."""
+"""Whether policies are what their roles need, and no more: a line for each thing that is wrong.
 
+The policies of the key and of the buckets are held to the same: a key's has to let the account do what its roles need.
+"""
+
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tests.iam import account, needs, services
-from tests.iam.account import EVERYTHING, GIVEN, Record, Resource, listed
+from tests.iam.account import EVERYTHING, GIVEN, KEY, Record, Resource, listed
 from tests.iam.policies import Request, Statement, managed, statements
 
 LONGEST = {"AWS::IAM::Role": 10_240, "AWS::IAM::ManagedPolicy": 6_144}  # characters without white space
 # Actions with a resource level that the templates' use of them has not.
+RESOURCE_POLICIES = ("AWS::KMS::Key", "AWS::S3::BucketPolicy")
+LOOKS = {"kms:DescribeKey", "kms:ListAliases", "kms:ListResourceTags"}
 WITHOUT_RESOURCE = {
     "cloudwatch:PutMetricData": "Its resource is a dataset; a metric of a namespace is in none.",
 }
@@ -23,10 +29,12 @@ class Case:
     requests: tuple[Request, ...]
     reasons: frozenset[tuple[str, str]]  # statement and action: what the metadata give a reason for
     wild: frozenset[str]  # statements whose * the metadata give a reason for
+    keys: frozenset[str] = frozenset()  # statements that use a key without a condition, for which there is a reason
+    is_role: bool = True
 
 
 def cases(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) -> dict[str, list[Case]]:
-    """Every role, with what is optional and without it."""
+    """Every role, key and bucket with a policy, with what is optional and without it."""
     found: dict[str, list[Case]] = {}
     for parameters in (GIVEN, GIVEN | EVERYTHING):
         made = {path: account.resources(path, content, parameters) for path, content in templates.items()}
@@ -37,6 +45,11 @@ def cases(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) -> di
                     if deployer == role.name:
                         requests += needs.of_template(made[template], parameters)
                 found.setdefault(role.name, []).append(_case(role, [role, *managed(role, resources)], requests))
+        used = [request for both in found.values() for request in both[-1].requests if request.resource == KEY]
+        for owner in (one for resources in made.values() for one in resources if one.kind in RESOURCE_POLICIES):
+            # in a key's policy, * is the key; its conditions are for services
+            requests = [Request(one.action, "*", {}, one.why) for one in used] if owner.kind == "AWS::KMS::Key" else []
+            found.setdefault(owner.name, []).append(_case(owner, [owner], requests))
     return found
 
 
@@ -47,13 +60,17 @@ def problems(templates: Mapping[str, Record], calls: Mapping[str, list[str]]) ->
 
 
 def _case(role: Resource, owners: list[Resource], requests: list[Request]) -> Case:
-    reasons, wild = set(), set()
+    reasons, wild, keys = set(), set(), set()
     for owner in owners:
+        keys |= {told["statement"] for told in owner.metadata.get("keys", [])}
         for told in owner.metadata.get("permissions", []):
             reasons |= {(told["policy"], action) for action in told["actions"]}
         wild |= {name for told in owner.metadata.get("wildcards", []) for name in listed(told["statement"])}
-    inside = tuple(statement for owner in owners for statement in statements(owner))
-    return Case(role.name, inside, tuple(requests), frozenset(reasons), frozenset(wild))
+    inside = [one for owner in owners for one in statements(owner)]
+    if role.kind == "AWS::IAM::Role":
+        return Case(role.name, tuple(inside), tuple(requests), frozenset(reasons), frozenset(wild), frozenset(keys))
+    allowed = tuple(one for one in inside if one.effect == "Allow")  # what is refused there, nobody needs
+    return Case(role.name, allowed, tuple(requests), frozenset(reasons), frozenset(wild), is_role=False)
 
 
 def wrong(both: list[Case]) -> list[str]:
@@ -63,13 +80,15 @@ def wrong(both: list[Case]) -> list[str]:
     for case in both:
         lacking, needed_here = _needed(case)
         found |= dict.fromkeys(lacking)
-        known = [_without_resources(one) for one in case.statements]
+        known = [whatever_is_optional(one) for one in case.statements]
         found |= {f"{one}: there are two; give them names (Sid)": None for one in known if known.count(one) > 1}
         for statement in case.statements:
             for action in statement.actions:
-                key = (_without_resources(statement), action)
+                key = (whatever_is_optional(statement), action)
                 needed[key] = needed.get(key, False) or (statement, action) in needed_here
-            found |= dict.fromkeys(_of_resources(statement, case.wild))
+            found |= dict.fromkeys(_of_resources(statement, case))
+            if case.is_role:
+                found |= dict.fromkeys(_of_conditions(statement, case.keys))
     reasons = both[0].reasons
     for (statement, action), is_needed in needed.items():
         found |= dict.fromkeys(_of_action(statement, action, is_needed, (statement.policy, action) in reasons))
@@ -98,9 +117,36 @@ def _needed(case: Case) -> tuple[list[str], set[tuple[Statement, str]]]:
     return lacking, needed_here
 
 
-def _without_resources(statement: Statement) -> Statement:
+def whatever_is_optional(statement: Statement) -> Statement:
     """A statement as it is the same whatever the parameters are."""
     return replace(statement, number=0, resources=())
+
+
+def _of_conditions(statement: Statement, has_reason: frozenset[str]) -> Iterator[str]:
+    """What has to be limited by conditions, beside its resource."""
+    present = {key for keys in statement.conditions.values() for key in keys}
+    by_service = {"kms:ViaService", "aws:CalledVia"} & present
+    for action in statement.actions:
+        of_any_key = action.startswith("kms:") and any(resource.endswith(":key/*") for resource in statement.resources)
+        wanted: set[str] = set()
+        if action == "iam:PassRole":
+            wanted |= {"iam:PassedToService"}
+        if action == "cloudwatch:PutMetricData":
+            wanted |= {"cloudwatch:namespace"}
+        if action.startswith("kms:") and action not in LOOKS and not by_service and statement.policy not in has_reason:
+            wanted |= {"kms:ViaService"}
+        if of_any_key and action not in LOOKS and not _is_via(statement, "glue."):
+            wanted |= {"aws:ResourceTag/Project"}
+        if action == "kms:CreateKey":
+            wanted |= {"aws:RequestTag/Project"}
+        if missing := wanted - present:
+            yield f"{statement}: {action} wants a condition on {', '.join(sorted(missing))}"
+
+
+def _is_via(statement: Statement, service: str) -> bool:
+    """Whether it is for calls through one service only: the catalog's key may be anybody's."""
+    via = statement.conditions.get("StringEquals", {}).get("kms:ViaService", "")
+    return str(via).startswith(service)
 
 
 def _of_action(statement: Statement, action: str, is_needed: bool, has_reason: bool) -> Iterator[str]:
@@ -114,21 +160,22 @@ def _of_action(statement: Statement, action: str, is_needed: bool, has_reason: b
         yield f"{statement}: {action} is used; its reason in the role's metadata is not needed"
 
 
-def _of_resources(statement: Statement, wild: frozenset[str]) -> Iterator[str]:
+def _of_resources(statement: Statement, case: Case) -> Iterator[str]:
     if "*" not in statement.resources:
         return
-    for action in statement.actions:
+    for action in statement.actions if case.is_role else ():  # in a key's policy, * is the key
         if services.is_action(action) and services.has_resource_level(action) and action not in WITHOUT_RESOURCE:
             yield f"{statement}: {action} has a resource level, and stands on *"
-    if statement.policy not in wild:
-        yield f"{statement}: the role's metadata do not say why it stands on *"
+    if statement.policy not in case.wild:
+        yield f"{statement}: the metadata do not say why it stands on *"
 
 
 def _too_long(templates: Mapping[str, Record]) -> Iterator[str]:
+    longest = account.given("G" * 24) | EVERYTHING
     for path, content in templates.items():
-        for owner in account.resources(path, content, GIVEN | EVERYTHING):
+        for owner in account.resources(path, content, longest):
             if owner.kind in LONGEST:
-                documents = [owner.properties.get("PolicyDocument"), *owner.properties.get("Policies", [])]
-                length = len("".join(str(documents).split()))
-                if length > LONGEST[owner.kind] * 0.9:  # names are longer elsewhere
+                policies = [one["PolicyDocument"] for one in owner.properties.get("Policies", [owner.properties])]
+                length = sum(len(json.dumps(one, separators=(",", ":"))) for one in policies)
+                if length > LONGEST[owner.kind] * 0.95:  # regions and partitions have longer names, too
                     yield f"{owner.name} has {length} characters of policies; IAM takes {LONGEST[owner.kind]}"

@@ -107,6 +107,17 @@ NEVER: dict[tuple[str, str], str] = {
     ("AWS::CodePipeline::Pipeline", "codestar-connections:PassConnection"): "The source is CodeCommit, no connection.",
     ("AWS::S3::Bucket", "s3:DeleteObject"): "CloudFormation deletes no objects: it fails where a bucket has some.",
 }
+NO_ACTIONS = {  # what schemas name and IAM doesn't know
+    "s3:DeleteBucketAnalyticsConfiguration",
+    "s3:DeleteBucketCors",
+    "s3:DeleteBucketEncryption",
+    "s3:DeleteBucketLifecycle",
+    "s3:DeleteBucketMetricsConfiguration",
+    "s3:DeleteBucketReplication",
+    "s3:PutBucketReplication",
+    "s3:PutObjectLockConfiguration",
+    "s3:REST.PUT.OBJECT",
+}
 # What a schema doesn't say, or a type that has none; with a property where only that needs it.
 BESIDE: dict[str, tuple[tuple[str, str], ...]] = {
     "AWS::CodeBuild::Project": (
@@ -131,12 +142,12 @@ _TAKERS = {  # the service that a role is passed to
 def of_template(resources: list[Resource], parameters: Mapping[str, str]) -> Iterator[Request]:
     """What the role that deploys a template needs for its resources."""
     for resource in resources:
-        for action, why in _permissions(resource):
+        for action, why in permissions_of(resource):
             for arn, context in _on(action, resource, parameters):
                 yield Request(action, arn, _BY_CLOUDFORMATION | context, f"{resource.name}, {why}")
 
 
-def _permissions(resource: Resource) -> Iterator[tuple[str, str]]:
+def permissions_of(resource: Resource) -> Iterator[tuple[str, str]]:
     """The permissions that a resource needs, and whether its creation or what else."""
     of_property = {
         permission: path
@@ -226,7 +237,7 @@ def _on_keys(action: str, resource: Resource, parameters: Mapping[str, str]) -> 
         yield KEY, tagged
     elif action == "kms:TagResource":
         yield KEY, {"aws:RequestTag/Project": PROJECT}  # when it is made
-        yield KEY, {"aws:RequestTag/Project": PROJECT} | tagged
+        yield KEY, tagged  # when another tag changes
     elif resource.kind == "AWS::KMS::Key":
         yield KEY, {}
         yield KEY, tagged

@@ -83,7 +83,8 @@ def _row(statement: Statement) -> str:
     places = ", ".join(f"`{_short(resource)}`" for resource in statement.resources)
     conditions = "; ".join(
         f"`{key}` is {' or '.join(f'`{_short(str(one))}`' for one in listed(value))}"
-        for keys in statement.conditions.values()
+        + (", or not told" if operator.endswith("IfExists") else "")
+        for operator, keys in statement.conditions.items()
         for key, value in keys.items()
     )
     return f"| {statement.policy} | {actions} | {places} | {conditions} |"

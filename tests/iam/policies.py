@@ -58,8 +58,9 @@ def managed(role: Resource, resources: Iterable[Resource]) -> list[Resource]:
 
 
 def statements(owner: Resource) -> Iterator[Statement]:
-    """Those of a role's own policies, or of a managed policy."""
-    named: dict[str, Any] = {"PolicyName": owner.name, "PolicyDocument": owner.properties.get("PolicyDocument")}
+    """Those of a role's own policies, of a managed policy, or of the policy of a key or bucket."""
+    document = owner.properties.get("KeyPolicy", owner.properties.get("PolicyDocument"))
+    named: dict[str, Any] = {"PolicyName": owner.name, "PolicyDocument": document}
     for policy in owner.properties.get("Policies", []) if owner.kind == "AWS::IAM::Role" else [named]:
         for number, one in enumerate(listed(policy["PolicyDocument"]["Statement"])):
             actions, resources = (tuple(listed(one.get(key, []))) for key in ("Action", "Resource"))

@@ -190,15 +190,11 @@ def _may_glue(action: str, *parts: str) -> None:
 
 
 def _may_read(uri: str, files: list[File]) -> None:
-    """Athena reads with the caller's rights: to list the location, to get its files, to decrypt them."""
+    """Athena reads with the caller's rights: to list the location, to get its files, and so to decrypt them."""
     bucket, prefix = location(uri)
     told = extend.denied("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": prefix})
     for file in files[:: max(len(files) - 1, 1)]:  # the first and the last: a right is seldom for one file
         told = told or extend.denied("s3:GetObject", f"arn:aws:s3:::{file.bucket}/{file.key}")
-        head = client("s3").head_object(Bucket=file.bucket, Key=file.key)
-        if key := head.get("SSEKMSKeyId"):
-            via = {"kms:ViaService": f"s3.{extend.REGION}.amazonaws.com"}
-            told = told or extend.denied("kms:Decrypt", key_arn(key), via)
     if told:
         raise QueryError(f"Permission denied on S3 path: {uri}. {told} (Service: Amazon S3; Error Code: AccessDenied)")
 
