@@ -172,7 +172,9 @@ def test_every_role_of_the_second_project_is_bounded(launched: boto3.Session) ->
     """Each has the boundary, and it holds: its notebook's policy lets it start jobs."""
     iam = launched.client("iam")
     roles = [role for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
-    second = [iam.get_role(RoleName=role["RoleName"])["Role"] for role in roles if role["Path"] == f"/{SECOND}/"]
+    second = [
+        iam.get_role(RoleName=role["RoleName"])["Role"] for role in roles if role["Path"].startswith(f"/{SECOND}/")
+    ]
     assert len(second) == 7
     assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in second} == {BOUNDARY}
     glue = solution.as_notebook(f"{SECOND.lower()}-runbook")("glue")
@@ -203,6 +205,8 @@ def test_the_second_project_reaches_nothing_of_the_first(launched: boto3.Session
         s3.list_objects_v2(Bucket=lake)
     with solution.refused():
         theirs("glue").get_table(DatabaseName=first, Name="clinvar")
+    with solution.refused():
+        theirs("glue").update_table(DatabaseName=first, TableInput={"Name": "clinvar"})
     with solution.refused():
         theirs("athena").start_query_execution(QueryString="SELECT 1", WorkGroup=first)
     with solution.refused():

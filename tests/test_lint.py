@@ -52,6 +52,12 @@ BROKEN = [
         "CloudFormationRole/Policies/0/PolicyDocument/Statement",
         [{"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}],
     ),
+    (
+        "iam_passes_roles_to_named_services",
+        SETUP,
+        "PipelinePolicy/PolicyDocument/Statement",
+        [{"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}],
+    ),
     ("iam_roles_have_the_projects_name", CODE, "JobRole/RoleName", {"Fn::Sub": "My${Project}"}),
     ("iam_roles_have_the_projects_name", CODE, "JobRole/RoleName", GONE),
     ("iam_trusts_services_of_this_account", CODE, f"JobRole/{TRUST}/Condition", GONE),

@@ -132,7 +132,7 @@ def test_roles_of_a_stack_get_their_boundary_and_lose_it(emulator: Emulator, key
     iam = client(emulator, "iam")
 
     def boundaries() -> set[str]:
-        found = [role["RoleName"] for role in iam.list_roles()["Roles"] if role["Path"] == f"/{names.PROJECT}/"]
+        found = [role["RoleName"] for role in iam.list_roles()["Roles"] if role["Path"] == f"/{names.PROJECT}/Pipe/"]
         roles = [iam.get_role(RoleName=name)["Role"] for name in found]
         assert len(roles) == 4
         return {role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "") for role in roles}

@@ -17,7 +17,7 @@ _KEYS = ("cloudwatch:namespace", "iam:passedtoservice", "kms:viaservice")  # wha
 _SHORTER = (
     (re.compile(r"^(arn:aws:s3:::[^/]+/)([^/]+/)?.*$"), r"\1\2…"),
     (re.compile(r"^(arn:aws:cloudformation:[^/]+:stack/[^/]+/).*$"), r"\1…"),
-    (re.compile(r"^(arn:aws:logs:.*:log-stream:).+$"), r"\1…"),
+    (re.compile(r"^(arn:aws:logs:.*:log-stream:)([A-Za-z]\w*-[a-z]+/)?.+$"), r"\1\2…"),
 )
 _seen: set[tuple[Any, ...]] = set()
 _lock = threading.Lock()
