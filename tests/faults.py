@@ -290,6 +290,7 @@ def test_a_bucket_that_fills_up_again(launched: boto3.Session, metrics: tuple[st
     assert Stack(launched, f"{names.PROJECT}Code").status() is None
     assert solution.catalog_encryption(launched) == solution.PASSWORDS
     bucket = Stack(launched, f"{names.PROJECT}Pipe").resources()["ResourcesBucket"]
+    launched.client("s3").create_multipart_upload(Bucket=bucket, Key="unfinished")
     with Filler(launched, bucket):
         aws("cloudformation", "delete-stack", "--stack-name", STACK)
         assert solution.ended(launched, STACK) == "DELETE_FAILED"
