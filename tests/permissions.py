@@ -14,11 +14,6 @@ from tests import solution
 from tests.acceptance import DATA
 from tests.iam import account, check, needs
 
-# Whether these are called depends on what is running at that moment.
-IN_TIME = {
-    *("codebuild:StopBuild", "codepipeline:StopPipelineExecution", "glue:BatchStopJobRun", "glue:StopCrawler"),
-    *("logs:GetLogEvents", "s3:AbortMultipartUpload"),
-}
 # What the emulated services do in AWS's place: the launching user; the buckets and security configurations of stacks;
 # what Athena reads and writes, once the caller's rights are asked for.
 OF_ROOT = {
@@ -53,7 +48,6 @@ def test_the_recorded_calls_are_those_of_this_rehearsal(lines: list[dict[str, An
         needs.RECORDED.write_text(json.dumps(found, indent=1) + "\n")
     known = needs.load()
     stale = {role: sorted(set(calls) - set(found.get(role, []))) for role, calls in known.items()}
-    stale = {role: [call for call in calls if call.split()[0] not in IN_TIME] for role, calls in stale.items()}
     assert {role: calls for role, calls in stale.items() if calls} == {}, "no longer called; RECORD_CALLS=1 updates"
     templates = account.parsed()
     together = {role: sorted({*known.get(role, []), *calls}) for role, calls in found.items()}

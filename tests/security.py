@@ -314,7 +314,9 @@ def test_the_key_is_ours_and_turns(launched: boto3.Session, key: str) -> None:
         {"AWS": "arn:aws:iam::123456789012:root"},
         {"Service": "logs.us-east-1.amazonaws.com"},
     ]
-    names_of_it = [alias["AliasName"] for alias in kms.list_aliases()["Aliases"] if alias.get("TargetKeyId", "-") in key]
+    names_of_it = [
+        alias["AliasName"] for alias in kms.list_aliases()["Aliases"] if alias.get("TargetKeyId", "-") in key
+    ]
     assert names_of_it == ["alias/genomicsanalysis"]
 
 
