@@ -101,7 +101,8 @@ def test_the_notebook_changes_nothing(notebook: Callable[[str], Any]) -> None:
         notebook("iam").put_role_policy(RoleName="GenomicsAnalysisRunbookRole", PolicyName="More", PolicyDocument="{}")
     with refused():
         notebook("sts").assume_role(
-            RoleArn="arn:aws:iam::123456789012:role/GenomicsAnalysis/Code/GenomicsAnalysisJobRole", RoleSessionName="x"
+            RoleArn="arn:aws:iam::123456789012:role/GenomicsAnalysis/Code/GenomicsAnalysisJobRole",
+            RoleSessionName="somebody",
         )
 
 
@@ -146,10 +147,10 @@ def probe(launched: boto3.Session, pipe: dict[str, str]) -> Iterator[str]:
     job = glue.get_job(JobName="genomicsanalysis-clinvar-to-parquet")["Job"]
     s3.put_object(Bucket=pipe["ResourcesBucket"], Key=PROBE, Body=JOB_PROBE.encode())
     name = "genomicsanalysis-probe"
-    taken = ("Role", "GlueVersion", "WorkerType", "NumberOfWorkers", "SecurityConfiguration", "DefaultArguments")
+    taken = ("Role", "GlueVersion", "WorkerType", "SecurityConfiguration", "DefaultArguments")
     place = f"s3://{pipe['ResourcesBucket']}/{PROBE}"
     command = {"Name": "glueetl", "PythonVersion": "3", "ScriptLocation": place}
-    glue.create_job(Name=name, Command=command, **{key: job[key] for key in taken})
+    glue.create_job(Name=name, Command=command, NumberOfWorkers=2, **{key: job[key] for key in taken})
     yield name
     glue.delete_job(JobName=name)
     s3.delete_object(Bucket=pipe["ResourcesBucket"], Key=PROBE)
@@ -204,9 +205,10 @@ def test_the_deployed_job_says_what_it_may_not(launched: boto3.Session, pipe: di
 
 def test_a_crawler_reads_nothing_but_tables(launched: boto3.Session, pipe: dict[str, str]) -> None:
     glue, name = launched.client("glue"), "genomicsanalysis-probe"
-    role = glue.get_crawler(Name="genomicsanalysis-sample")["Crawler"]["Role"]
+    crawler = glue.get_crawler(Name="genomicsanalysis-sample")["Crawler"]
+    taken = {key: crawler[key] for key in ("Role", "DatabaseName", "CrawlerSecurityConfiguration")}
     target = {"Path": f"s3://{pipe['DataLakeBucket']}/source/"}
-    glue.create_crawler(Name=name, Role=role, DatabaseName="genomicsanalysis", Targets={"S3Targets": [target]})
+    glue.create_crawler(Name=name, Targets={"S3Targets": [target]}, **taken)
     try:
         glue.start_crawler(Name=name)
         told = solution.wait_for(lambda: glue.get_crawler(Name=name)["Crawler"], lambda told: told["State"] == "READY")
@@ -248,7 +250,7 @@ def test_plain_http_is_refused(launched: boto3.Session, buckets: dict[str, str])
     plain = launched.client("s3", config=Config(signature_version="s3v4"))
     # as a request tells that reached a load balancer without TLS
     plain.meta.events.register(
-        "before-send.s3", lambda request, **_: request.headers.add_header("X-Forwarded-Proto", "http")
+        "before-send.s3", lambda request, **_: request.headers.__setitem__("X-Forwarded-Proto", "http")
     )
     for bucket in buckets.values():
         launched.client("s3").head_bucket(Bucket=bucket)
@@ -363,7 +365,7 @@ def test_every_object_is_stored_with_the_key(launched: boto3.Session, buckets: d
             told = s3.head_object(Bucket=buckets[name], Key=one["Key"])
             assert (told["ServerSideEncryption"], told["SSEKMSKeyId"]) == ("aws:kms", key), one["Key"]
             count += 1
-    assert count > 60
+    assert count > 40
 
 
 def test_glue_encrypts_catalog_logs_and_bookmarks(launched: boto3.Session, key: str) -> None:
@@ -375,7 +377,7 @@ def test_glue_encrypts_catalog_logs_and_bookmarks(launched: boto3.Session, key: 
     assert told["S3Encryption"] == [{"S3EncryptionMode": "SSE-KMS", "KmsKeyArn": key}]
     assert told["CloudWatchEncryption"] == {"CloudWatchEncryptionMode": "SSE-KMS", "KmsKeyArn": key}
     assert told["JobBookmarksEncryption"] == {"JobBookmarksEncryptionMode": "CSE-KMS", "KmsKeyArn": key}
-    jobs = [glue.get_job(JobName=name)["Job"] for name in glue.list_jobs()["JobNames"]]
+    jobs = glue.get_jobs()["Jobs"]
     crawlers = glue.get_crawlers()["Crawlers"]
     assert len(jobs) >= 2
     assert len(crawlers) >= 3

@@ -67,10 +67,13 @@ def _get_metrics(request: Request) -> dict[str, Any]:
 def _run(crawler: dict[str, Any]) -> None:
     started, name = time.time(), crawler["Name"]
     role, stream = crawler["Role"], name
-    group = f"/aws-glue/crawlers-role/{role.rpartition('/')[2]}-{crawler['CrawlerSecurityConfiguration']}"
+    configuration = crawler["CrawlerSecurityConfiguration"]
+    group = (
+        f"/aws-glue/crawlers-role/{role.rpartition('/')[2]}-{configuration}" if configuration else "/aws-glue/crawlers"
+    )
     status, message, lines, key = "SUCCEEDED", "", [f"[{name}] INFO: Start crawl"], ""
     try:
-        key = catalog_settings.log_key(role, name, crawler["CrawlerSecurityConfiguration"])
+        key = catalog_settings.log_key(role, name, configuration)
         for target in crawler["Targets"].get("S3Targets", []):
             made = _Crawl(crawler, target).run()
             counts = _metrics.setdefault(name, {})
