@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.iam.account import listed
 from tests.lint import ROOT, TEMPLATES, parsed
 
 Properties = dict[str, Any]
@@ -23,10 +24,6 @@ class Rule(NamedTuple):
     checkov: str | None
     type: str
     finds: Callable[[Properties, Resources], bool]
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def lacks(name: str) -> Callable[[Properties, Resources], bool]:

@@ -186,8 +186,8 @@ _CALCULATED: dict[str, Any] = {
 
 
 def listed(value: Any) -> list[Any]:
-    """A list, where a template may have one thing or a list of them."""
-    return value if isinstance(value, list) else [value]
+    """A list, where a template may have nothing, one thing or a list of them."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _arn(service: str, rest: str) -> str:
