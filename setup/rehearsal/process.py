@@ -135,10 +135,10 @@ def _administrator(endpoint: str, trusted: Path, root: tuple[str, str]) -> tuple
     hidden = {name: os.environ.pop(name) for name in _PROFILES if name in os.environ}  # of somebody's AWS
     try:
         session = boto3.Session(*root, region_name=REGION)
+        named = Config(user_agent_appid=APPLICATION)
+        iam = session.client("iam", endpoint_url=endpoint, verify=str(trusted), config=named)
     finally:
         os.environ.update(hidden)
-    named = Config(user_agent_appid=APPLICATION)
-    iam = session.client("iam", endpoint_url=endpoint, verify=str(trusted), config=named)
     iam.create_user(UserName=ADMINISTRATOR)
     iam.attach_user_policy(UserName=ADMINISTRATOR, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     key = iam.create_access_key(UserName=ADMINISTRATOR)["AccessKey"]
