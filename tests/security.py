@@ -236,7 +236,7 @@ def asked(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     """An answer to a request that nobody signed."""
     trusted = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
     request = urllib.request.Request(url, body, headers or {})  # noqa: S310 - the rehearsal's own
-    return urllib.request.urlopen(request, timeout=5, context=trusted)  # noqa: S310
+    return urllib.request.urlopen(request, timeout=5, context=trusted)  # noqa: S310 - the same
 
 
 @pytest.fixture(scope="module")
