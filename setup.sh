@@ -10,12 +10,14 @@ help() {
 ./setup.sh VERB [OPTIONS]
 
   local     rehearse on this machine: launch the solution, ask, report, delete
+  inspect   tell what a conversion would find in VCF and ClinVar files
   demo      only make the demonstration data
   publish   put the solution's files into a bucket of an AWS account
   launch    create or update the root stack there
   deploy    what the root stack's build runs to make the other stacks
   teardown  what it runs to delete them
   test      run every linter and test; with arguments, what pytest makes of them
+  bench     run benchmarks, all of them without a name
   lint      run every linter
   lock      pin the dependencies anew, with hashes (needs uv)
 
@@ -54,7 +56,8 @@ install() {
     fi
   fi
   echo "installing requirements/$1.txt into ${venv##*/} (the first time takes a minute or two) …" >&2
-  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" ||
+  # Python compiles what it imports, a part of all, as it goes
+  "$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --require-hashes -r "$lock" ||
     fail "the packages of requirements/$1.txt could not be installed. Is the package index reachable?"
   rm -f "$venv/.installed-$1-"*
   touch "$stamp"
@@ -101,6 +104,10 @@ case $verb in
     install deploy
     run "$verb" "$@"
     ;;
+  inspect)
+    install local
+    run "$verb" "$@"
+    ;;
   demo | publish)
     install local
     use_java
@@ -112,12 +119,21 @@ case $verb in
     use_java
     cd "$root"
     failed=0
-    [ $# -gt 0 ] || lint || failed=1
+    if [ $# -eq 0 ]; then
+      lint || failed=1
+      set -- --numprocesses 2 --dist loadfile
+    fi
     "$venv/bin/python" -m pytest "$@" || failed=1
     exit "$failed"
     ;;
   lint)
     lint
+    ;;
+  bench)
+    install local
+    use_java
+    cd "$root"
+    PYTHONPATH=code/resources:code/resources/scripts:. exec "$venv/bin/python" -m benchmarks "$@"
     ;;
   lock)
     cd "$root"

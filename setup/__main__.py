@@ -1,6 +1,7 @@
 """The verbs of `./setup.sh`."""
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
             "local", help="rehearse on this machine: VCF and ClinVar in, the report out", allow_abbrev=False
         )
     )
+    _inspect(
+        verbs.add_parser(
+            "inspect", help="tell what a conversion would find in VCF and ClinVar files", allow_abbrev=False
+        )
+    )
     _demo(verbs.add_parser("demo", help="only make the demonstration data", allow_abbrev=False))
     for verb, run, what in (
         ("deploy", _run_deploy, "make or update zone, pipe and code in the account; the root stack's build runs it"),
@@ -60,7 +66,7 @@ def _local(parser: argparse.ArgumentParser) -> None:
     instead.add_argument("--status", action="store_true", help="only tell how to reach one that is up")
     instead.add_argument("--down", action="store_true", help="only delete one that is up")
     parser.add_argument("--vcf", nargs="+", type=Path, default=[], metavar="FILE", help="the cohort's VCF files")
-    parser.add_argument("--clinvar", type=Path, metavar="FILE", help="NCBI's variant_summary.txt[.gz]")
+    parser.add_argument("--clinvar", type=Path, metavar="FILE", help="NCBI's variant_summary.txt[.gz] or VCF")
     parser.add_argument(
         "--samples",
         metavar="PATTERN",
@@ -90,6 +96,26 @@ def _run_local(options: argparse.Namespace) -> None:
     else:
         given = (options.vcf, options.clinvar, options.samples, options.reference_genome, options.on_error)
         local.run(local.Local(*given, keep=options.keep), console)
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "What a conversion would find in VCF and ClinVar files, without converting them. The exit code: 0, it loads all"
+        " of it; 1, it stops at something, and loads the rest with --on_error reject; 2, a file can't be loaded at all."
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="files, folders, or globs")
+    parser.add_argument(
+        "--reference_genome", choices=("GRCh37", "GRCh38"), help="without it, what the files' headers tell"
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+    parser.set_defaults(run=_run_inspect)
+
+
+def _run_inspect(options: argparse.Namespace) -> None:
+    further = ["--reference_genome", options.reference_genome] if options.reference_genome else []
+    further += ["--json"] if options.json else []
+    command = [sys.executable, str(names.SCRIPTS / "inspect_input.py"), *options.files, *further]
+    sys.exit(subprocess.run(command, check=False).returncode)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

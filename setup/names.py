@@ -13,6 +13,7 @@ VARIANTS_TABLE = "onekg_chr22_by_sample"
 SAMPLE_TABLE = "sample"
 CLINVAR_TABLE = "clinvar"
 TABLES = (VARIANTS_TABLE, CLINVAR_TABLE, SAMPLE_TABLE)
+ACCOUNTING = ("loads", "rejects")  # tables of what the loads did and left out
 LOAD = "_load.json"  # in a table's folder: the record of the load that made it
 _VARIANT = {"chromosome", "startposition", "endposition", "referenceallele", "alternateallele", "sampleid"}
 COLUMNS = {  # those that the queries need

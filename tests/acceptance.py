@@ -9,8 +9,10 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from clinvar_to_parquet import clinvar_to_parquet
 from setup import __main__ as verbs
 from setup import names
 from setup.rehearsal import process
@@ -38,6 +40,19 @@ def test_every_genotype_agrees_with_an_independent_reader(file: str, layout: str
     print(f"{file} {layout}: {found.rows_found:,} rows, {found.genotypes_checked:,} genotypes checked")
     assert found.differences == []
     assert found.rows_found == found.rows_expected
+
+
+def test_ncbis_own_vcf_of_clinvar(tmp_path: Path) -> None:
+    table = tmp_path / "lake" / "clinvar"
+    path = DATA / "clinvar" / "ncbi_sample_clinvar.vcf"
+    clinvar_to_parquet(["--input_path", str(path), "--output_path", str(table)])
+    columns = ["variationid", "alleleid", "assembly", "chromosome", "start", "alternateallele", "rsid", "origin"]
+    found = pq.ParquetDataset(table).read(columns=[*columns, "clinicalsignificance", "phenotypelist"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in found) == [
+        (12578, 27617, "GRCh37", "12", 25398285, "A", 121913530, "germline;somatic", "Pathogenic",
+         "Prostate cancer, hereditary, 1"),
+        (16613, 31652, "GRCh37", "7", 55249071, "T", 121434569, "somatic", None, None),
+    ]  # fmt: skip
 
 
 def test_there_are_files() -> None:

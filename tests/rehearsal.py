@@ -42,13 +42,15 @@ def test_crawlers_are_done() -> None:
     metrics = aws("glue", "get-crawler-metrics")["CrawlerMetricsList"]
     assert [metric["TablesCreated"] for metric in metrics] == [1, 1, 1]
     tables = aws("glue", "get-tables", "--database-name", "genomicsanalysis")["TableList"]
-    assert sorted(table["Name"] for table in tables) == sorted(names.TABLES)
+    assert sorted(table["Name"] for table in tables) == sorted([*names.TABLES, *names.ACCOUNTING])
 
 
 @pytest.mark.usefixtures("launched")
 def test_tables_carry_their_facts() -> None:
     tables = aws("glue", "get-tables", "--database-name", "genomicsanalysis")["TableList"]
     for table in tables:
+        if table["Name"] in names.ACCOUNTING:
+            continue
         facts = table["Parameters"]
         assert facts["coordinate_base"]
         assert facts["run_id"]
@@ -108,6 +110,20 @@ def test_the_other_queries(launched: boto3.Session) -> None:
     found = lake.ask(lake.query("individual_drug_response", "GRCh37"))
     assert expected
     assert sorted((row[2], row[4], row[8], row[9], row[15]) for row in found) == sorted(expected)
+
+
+def test_the_loads_are_accounted_for(launched: boto3.Session) -> None:
+    """The tables of loads and rejects stand in the catalog, also before anything is rejected."""
+    lake = local.lake_of(launched)
+    database = lake.database
+    loads = lake.ask(f"SELECT dataset, mode, rows, genotypes FROM {database}.loads ORDER BY dataset")
+    assert [(dataset, mode) for dataset, mode, *_ in loads] == [(table, "overwrite") for table in sorted(names.TABLES)]
+    for dataset, _, rows, genotypes in loads:
+        assert rows == lake.ask(f"SELECT count(*) FROM {database}.{dataset}")[0][0]
+        assert (genotypes is None) == (dataset == "clinvar")
+    sources = lake.ask(f"SELECT sources[1].records, sources[1].loaded, sources[1].rejected FROM {database}.loads")
+    assert all(records == loaded + rejected for records, loaded, rejected in sources)
+    assert lake.ask(lake.query("rejected", "GRCh37")) == []
 
 
 def test_jobs_and_crawlers_make_the_same_tables(launched: boto3.Session) -> None:

@@ -13,7 +13,7 @@ from botocore import xform_name
 
 from clinvar_to_parquet import clinvar_to_parquet
 from genomicslake.errors import LakeError
-from genomicslake.records import Reason
+from genomicslake.reasons import Reason
 from setup import __main__ as verbs
 from setup import names
 from tests.iam.page import PAGE, written
@@ -128,8 +128,33 @@ def test_the_roles_are_those_of_the_templates() -> None:
 
 
 def test_every_reason_is_described() -> None:
-    told = (names.ROOT / "docs" / "tables.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", told.split("| reason | |")[1], re.MULTILINE)) == {str(r) for r in Reason}
+    told = (names.ROOT / "docs" / "rejects.md").read_text()
+    described = re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE)
+    assert sorted(described) == sorted(str(reason) for reason in Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_case(reason: Reason) -> None:
+    cases = (names.ROOT / "tests" / "cases").rglob("rejects.tsv")
+    assert any(re.search(rf"^\d+\t{reason}\b", case.read_text(), re.MULTILINE) for case in cases)
+
+
+def lake_errors() -> Iterator[tuple[str, list[str]]]:
+    """Where a job raises an error, and what its text has apart from what is filled in."""
+    for path in (names.ROOT / "code" / "resources").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "LakeError" and node.args:
+                parts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+                if words := [part for part in parts if isinstance(part, str) and len(part) > 6]:
+                    yield f"{path.name}:{node.lineno} {' … '.join(words)}", words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), list(lake_errors()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_error_has_a_heading(text: str, words: list[str]) -> None:
+    known = [heading.strip() for heading in headings()]
+    assert any(heading in word or word.strip() in heading for heading in known for word in words), text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -65,7 +65,7 @@ LENGTHS = {"GRCh37": {"22": 51304566, "MT": 16569}, "GRCh38": {"chr22": 50818468
 
 
 def of_contigs(**contigs: int | None) -> header.Header:
-    return header.Header("x.vcf", {}, {}, dict(contigs), ("S1",), 5)
+    return header.Header("x.vcf", "VCFv4.2", "", {}, {}, dict(contigs), ("S1",), 5)
 
 
 def test_the_reference_genome_is_told_by_lengths_or_asked_for() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import pytest
 from botocore.stub import Stubber
 from pyarrow import fs
 
-from genomicslake import s3, sources
+from genomicslake import lease, s3, sources
 from genomicslake.errors import LakeError
 from genomicslake.job import table_at
 from genomicslake.publish_s3 import S3Table
@@ -57,8 +59,10 @@ Rows = list[dict[str, Any]]
 def buckets(emulator: Emulator) -> None:
     for cached in (sources._bucket, s3._client):
         cached.cache_clear()  # another module's emulator
-    for name in (BUCKET, "others"):
+    for name in (BUCKET, "others", "versioned"):
         client(emulator, "s3").create_bucket(Bucket=name)
+    kept = {"Status": "Enabled"}
+    client(emulator, "s3").put_bucket_versioning(Bucket="versioned", VersioningConfiguration=kept)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,7 @@ def credentials(emulator: Emulator) -> dict[str, str]:
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
         {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": f"{bucket}/*"},
+        {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::versioned", "arn:aws:s3:::versioned/*"]},
         *(
             {"Effect": "Deny", "Action": action, "Resource": f"{bucket}/{folder}/*"}
             for folder, action in denied.items()
@@ -353,6 +358,107 @@ def test_folders_and_globs(glue: Submitted, lake: Lake) -> None:
     assert len(lake.rows("vcf")) == 10
 
 
+def test_a_sample_that_is_taken_out_has_no_older_versions(emulator: Emulator, glue: Submitted) -> None:
+    """Of all that stood before, whatever the objects were called."""
+    api = client(emulator, "s3")
+
+    def older() -> set[str]:
+        """The names of objects that have older versions, without the locks."""
+        pages = api.get_paginator("list_object_versions").paginate(Bucket="versioned", Prefix="tables/")
+        versions = [one for page in pages for kind in ("Versions", "DeleteMarkers") for one in page.get(kind, ())]
+        names = {one["Key"] for one in versions if not one["IsLatest"]} | {
+            one["Key"] for one in versions if "Size" not in one
+        }
+        return {name for name in names if "/.lock-" not in name}
+
+    for name, text in {"old.vcf": OLD + record(5, "x", "0|0"), "new.vcf": NEW}.items():
+        api.put_object(Bucket="versioned", Key=f"input/{name}", Body=text)
+        for table, layout in {"variants": "by_sample", "sample": "by_variant"}.items():
+            options = ["--layout", layout, "--on_error", "reject"]
+            converted(glue, "vcf", [f"s3://versioned/input/{name}"], f"s3://versioned/tables/{table}", options)
+    assert {name.split("/")[1] for name in older()} == {"variants", "sample", ".staging-variants", ".staging-sample"}
+    removed = ["--mode", "remove", "--samples", "S2", "--output_path", "s3://versioned/tables/variants"]
+    ran = glue.run(submitted.job, "vcf_to_parquet", removed)
+    assert ran.error is None, ran.error
+    assert re.search(r"[1-9]\d* older versions of objects are deleted", ran.told)
+    assert older() == set()
+    for table in ("variants", "sample"):
+        assert {row["sampleid"] for row in rows_of(f"s3://versioned/tables/{table}")} == {"S1"}
+
+
+# Two jobs at once
+
+HOLDING = """
+import sys, time
+from genomicslake.job import table_at
+with table_at(sys.argv[1]).locked():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def held_elsewhere(table: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process has the lock of a table."""
+    environment = os.environ | {"PYTHONPATH": str(submitted.RESOURCES)}
+    command = [sys.executable, "-c", HOLDING, table]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_table_that_another_job_writes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LOOKED", 1)
+    with held_elsewhere(lake.table("vcf")):
+        before = lake.snapshot()
+        with pytest.raises(LakeError, match="another job is writing this table"), table_at(lake.table("vcf")).locked():
+            pass
+        assert set(lake.snapshot()) == set(before) == {".lock-variants"}
+
+
+def test_the_lock_of_a_job_that_died_is_taken_over(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LOOKED", 1)
+    monkeypatch.setattr(lease, "LEASE", 3)
+    with held_elsewhere(lake.table("vcf")) as other:
+        other.kill()
+        other.wait()
+        start = time.monotonic()
+        with table_at(lake.table("vcf")).locked():
+            assert time.monotonic() - start > 1
+    assert lake.snapshot() == {}
+
+
+def test_a_lock_that_is_lost(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another job has taken, this one leaves alone, the other's lock too."""
+    monkeypatch.setattr(lease, "RENEWED", 0.2)
+    table = table_at(lake.table("vcf"))
+    with table.locked():
+        lake.put("tables/.lock-variants", "another's")
+        time.sleep(1)
+        with pytest.raises(LakeError, match="lost its lock of the table"):
+            table.publish({"dataset": table.name, "run_id": "late", "rows": 0, "identity": "late"})
+    assert set(lake.snapshot()) == {".lock-variants"}
+
+
+def test_a_lock_is_renewed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEWED", 0.2)
+    table = table_at(lake.table("vcf"))
+    assert isinstance(table, S3Table)
+    with table.locked():
+        etags = set()
+        for _ in range(20):
+            etags.add(lake.bucket.head_object(Bucket=BUCKET, Key=f"{lake.folder}/tables/.lock-variants")["ETag"])
+            time.sleep(0.1)
+        assert len(etags) > 3
+        assert table._lease
+        table._lease.check()
+    assert lake.snapshot() == {}
+
+
 # Jobs that die
 
 PUBLISHING = """
@@ -441,7 +547,7 @@ def test_a_job_that_is_killed_at_any_step_of_the_publication(emulator: Emulator,
                 outcomes.append(any("publish.json" in key for key in lake.snapshot()))
                 recovered(lake, "newer" if outcomes[-1] else None)
         else:
-            assert publishing(lake.table("vcf"), "newer", 5, 6) is None  # among the copies
+            assert publishing(lake.table("vcf"), "newer", 5, 7) is None  # among the copies
             reached = publishing(lake.table("vcf"), "none", 0, last)
             if reached is None:
                 recovered(lake, None)
@@ -483,6 +589,7 @@ def test_a_job_that_is_killed_while_spark_writes(
     assert lake.snapshot("tables/variants/") == before
     assert lake.rows("vcf") == rows
     assert lake.leftovers()
+    lake.bucket.delete_object(Bucket=BUCKET, Key=f"{lake.folder}/tables/.lock-variants")  # or it is waited for
     converted(glue, "vcf", [path], lake.table("vcf"))
     assert len(lake.rows("vcf")) == 30_000
     assert lake.leftovers() == []
@@ -491,7 +598,7 @@ def test_a_job_that_is_killed_while_spark_writes(
 def test_what_is_to_be_published_is_gone(lake: Lake) -> None:
     table = lake.table("vcf")
     assert publishing(table, "older", 4, 0)
-    assert publishing(table, "newer", 5, 6) is None
+    assert publishing(table, "newer", 5, 7) is None
     staged = next(key for key in lake.snapshot() if key.startswith(".staging") and "/data/" in key)
     lake.bucket.delete_object(Bucket=BUCKET, Key=f"{lake.folder}/tables/{staged}")
     with pytest.raises(LakeError, match=r"1 of the objects that are to be published are gone\. Delete what is left"):
@@ -545,9 +652,9 @@ def test_access_denied(glue: Submitted, lake: Lake, which: str) -> None:
     )
     refused(convert(glue, which, ["s3://others/new.vcf"], lake.table(which)), "S3 denies access", "s3://others")
     refused(convert(glue, which, [path], f"s3://others/tables/{name}"), "S3 denies access", "s3://others", "Nothing")
-    for folder in ("readonly", "dataless"):
+    for folder, place in {"readonly": "tables", "dataless": f"tables/.staging-{name}"}.items():  # the lock comes first
         ran = convert(glue, which, [path], f"s3://{BUCKET}/{folder}/tables/{name}")
-        refused(ran, "S3 denies access", f"s3://{BUCKET}/{folder}/tables/.staging-{name}", "s3:PutObject", "Nothing")
+        refused(ran, "S3 denies access", f"s3://{BUCKET}/{folder}/{place}", "s3:PutObject", "Nothing")
     assert all(f"/{name}/" not in path for path in all_files(f"s3://{BUCKET}/readonly"))
     ran = convert(glue, which, [path], f"s3://{BUCKET}/undeletable/tables/{name}")
     refused(ran, "S3 denies access", f"s3://{BUCKET}/undeletable", "s3:DeleteObject", "published in part: run the job")

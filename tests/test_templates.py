@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from cfnlint.decode.cfn_yaml import load
 
+from genomicslake import rejects
+from genomicslake.publish import LOADS
 from setup import names
 from tests.lint import TEMPLATES
 
@@ -15,6 +18,7 @@ STAND_BY_THEMSELVES = {  # nothing has to refer to a resource of these kinds
     "AWS::Athena::NamedQuery",
     "AWS::Events::Rule",
     "AWS::Glue::DataCatalogEncryptionSettings",
+    "AWS::Glue::Table",
     "AWS::KMS::Alias",
     "AWS::S3::BucketPolicy",
     "Custom::Setup",
@@ -141,6 +145,22 @@ def test_named_queries_are_the_files() -> None:
         told = (names.QUERIES / f"{name}.sql").read_text()
         filled = told.replace("${database}", "${Prefix}").replace("${reference_genome}", "GRCh37")
         assert query.rstrip("\n") == filled.replace("LIKE ?", "LIKE 'NA12%'").rstrip("\n")
+
+
+@pytest.mark.parametrize(("name", "schema"), [("LoadsTable", LOADS), ("RejectsTable", rejects.SCHEMA)])
+def test_tables_have_the_columns_of_their_files(name: str, schema: Any) -> None:
+    table = parsed("code/code_cfn.yml")["Resources"][name]["Properties"]["TableInput"]
+    columns = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
+    assert columns == [(field.name, hive(field.type)) for field in schema]
+
+
+def hive(kind: Any) -> str:
+    """The catalog's name of an Arrow type."""
+    if pa.types.is_list(kind):
+        return f"array<{hive(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{field.name}:{hive(field.type)}' for field in kind)}>"
+    return {pa.string(): "string", pa.int64(): "bigint"}[kind]
 
 
 def test_crawlers_configurations_are_json() -> None:

@@ -56,7 +56,7 @@ def main() -> None:
     from hypercorn.config import Config
     from ministack import app
 
-    from setup.rehearsal import extend
+    from setup.rehearsal import extend, failures
 
     extend.install()
     for part in _PARTS:
@@ -75,7 +75,7 @@ def main() -> None:
     async def serving() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, end)
-        await serve(app.app, config, shutdown_trigger=asyncio.Event().wait)
+        await serve(failures.failing(app.app, home), config, shutdown_trigger=asyncio.Event().wait)
 
     asyncio.run(serving())
 

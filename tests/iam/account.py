@@ -151,8 +151,8 @@ class _Template:
         for key in ("Name", f"{kind.rpartition('::')[2]}Name", "AliasName"):
             if key in properties:
                 return str(self.value(properties[key]))
-        if kind == "AWS::Glue::Database":
-            return str(self.value(properties["DatabaseInput"]["Name"]))
+        if kind in ("AWS::Glue::Database", "AWS::Glue::Table"):
+            return str(self.value(properties[f"{kind.rpartition('::')[2]}Input"]["Name"]))
         if kind == "AWS::KMS::Key":
             return KEY.rpartition("/")[2]
         made = f"{self._stack}-{name}-x"
@@ -174,6 +174,8 @@ class _Template:
                 return _arn("athena", f"workgroup/{self.value(properties['WorkGroup'])}")
             case "AWS::Glue::DataCatalogEncryptionSettings":
                 return _arn("glue", "catalog")
+            case "AWS::Glue::Table":
+                return _arn("glue", f"table/{self.value(properties['DatabaseName'])}/{self.physical(name)}")
         return _arn(*_ARNS[kind]) + self.physical(name) if kind in _ARNS else ""
 
 

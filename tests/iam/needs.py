@@ -46,6 +46,11 @@ FOR_PROPERTY: dict[str, dict[str, tuple[str, ...]]] = {
             "glue:PassConnection",
         ),
     },
+    "AWS::Glue::Table": {
+        "OpenTableFormatInput": ("iam:PassRole", "s3:GetObject", "s3:PutObject"),  # Iceberg's own files
+        "TableInput.StorageDescriptor.SchemaReference": ("glue:GetSchemaVersion",),
+        "TableInput.TargetTable": ("glue:PassConnection", "glue:UpdateDatabase"),
+    },
     "AWS::IAM::Role": {
         "ManagedPolicyArns": ("iam:AttachRolePolicy", "iam:DetachRolePolicy"),
         "PermissionsBoundary": ("iam:PutRolePermissionsBoundary",),
@@ -105,9 +110,11 @@ NEVER: dict[tuple[str, str], str] = {
         "codecommit:UpdateRepositoryName",
     ): "The name is the project's, which can't change.",
     ("AWS::CodePipeline::Pipeline", "codestar-connections:PassConnection"): "The source is CodeCommit, no connection.",
+    ("AWS::Glue::Table", "lakeformation:GetDataAccess"): "The database is not one that Lake Formation has.",
     ("AWS::S3::Bucket", "s3:DeleteObject"): "CloudFormation deletes no objects: it fails where a bucket has some.",
 }
 NO_ACTIONS = {  # what schemas name and IAM doesn't know
+    "lakeformation:CreateTable",
     "s3:DeleteBucketAnalyticsConfiguration",
     "s3:DeleteBucketCors",
     "s3:DeleteBucketEncryption",
@@ -216,6 +223,12 @@ def _arns(action: str, resource: Resource) -> Iterator[str]:
         of_objects = operation in ("AbortMultipartUpload", "GetObject", "ListMultipartUploadParts", "PutObject")
         yield f"{bucket}/results/x" if of_objects else bucket
         return
+    if resource.kind == "AWS::Glue::Table":
+        start, _, database = resource.arn.rpartition("/")[0].partition("table/")
+        yield f"{start}catalog"
+        yield f"{start}database/{database}"
+        if operation == "GetDatabase":
+            return
     if resource.kind == "AWS::Glue::Database":
         start = resource.arn.rpartition("database/")[0]
         yield f"{start}catalog"
@@ -229,7 +242,7 @@ def _arns(action: str, resource: Resource) -> Iterator[str]:
 
 def _on_keys(action: str, resource: Resource, parameters: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     tagged = {"aws:ResourceTag/Project": PROJECT}
-    if resource.kind == "AWS::Glue::Database":
+    if resource.kind in ("AWS::Glue::Database", "AWS::Glue::Table"):
         yield parameters.get("CatalogKeyArn") or KEY, {"kms:ViaService": "glue.us-east-1.amazonaws.com"}
     elif resource.kind == "AWS::KMS::Alias":
         yield resource.arn, {}

@@ -1,6 +1,7 @@
 """Alleles: what kinds there are, and their minimal representation."""
 
 import re
+from typing import NamedTuple
 
 BASES = re.compile(r"[ACGTNRYSWKMBDHV]+", re.IGNORECASE)  # IUPAC codes stand in real references
 UNSPECIFIED = ("<NON_REF>", "<*>")  # "any other allele" of a gVCF's blocks
@@ -30,3 +31,26 @@ def minimal(position: int, reference: str, alternate: str) -> tuple[int, str, st
         reference[prefix : len(reference) - suffix],
         alternate[prefix : len(alternate) - suffix],
     )
+
+
+class Placed(NamedTuple):
+    """An alternate allele as the tables have it: 0-based, half-open, in minimal representation."""
+
+    start: int
+    end: int
+    reference: str
+    alternate: str
+
+
+def placed(position: int, reference: str, alternate: str, end: int | None) -> Placed:
+    """Where an alternate stands whose record is at a 1-based position; `end` is INFO's END, for a symbolic allele."""
+    reference = reference.upper()
+    if len(reference) == len(alternate) == 1 and alternate in "ACGTacgt":
+        return Placed(position - 1, position, reference, alternate.upper())
+    if BASES.fullmatch(alternate):
+        position, reference, alternate = minimal(position, reference, alternate.upper())
+        return Placed(position - 1, position - 1 + len(reference), reference, alternate)
+    start = position - 1
+    if alternate.startswith("<") and end is not None and end > start:
+        return Placed(start, end, reference, alternate)
+    return Placed(start, start + len(reference), reference, alternate)

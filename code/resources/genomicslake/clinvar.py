@@ -1,4 +1,4 @@
-"""From ClinVar's variant_summary.txt to the rows of the table `clinvar`.
+"""From ClinVar's variant_summary.txt, or its VCF, to the rows of the table `clinvar`.
 
 Columns are found by their names in the file's first line, whatever their order and number. The table's
 `start`, `stop`, `referenceallele` and `alternateallele` are those of the VCF columns where the file has them,
@@ -8,7 +8,7 @@ in minimal representation, so that they join the variants' tables; NCBI's own st
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,10 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from genomicslake import alleles, lines, names
+from genomicslake import alleles, clinvar_vcf, lines, names
+from genomicslake.clinvar_vcf import Records
 from genomicslake.errors import LakeError
 from genomicslake.lines import Part
-from genomicslake.records import Problem, Reason, is_utf8
+from genomicslake.reasons import Problem, Reason, RecordError
+from genomicslake.records import is_utf8
 from genomicslake.rejects import SHOWN, Rejected, Writer
 from genomicslake.sources import Source, filesystem
 
@@ -74,11 +76,19 @@ _NUMBER = r"^-?\d{1,18}$"
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of one file: NCBI's names in file order, and the table's name for each."""
+    """The columns of one file: NCBI's names in file order, and the table's name for each. A VCF has `vcf`, which makes
+    such columns of its records.
+    """
 
     path: str
     ncbi: tuple[str, ...]
     named: Mapping[str, str]
+    vcf: Records | None = None
+
+    @property
+    def header_lines(self) -> int:
+        """The number of lines before the first record."""
+        return self.vcf.lines if self.vcf else 1
 
     @property
     def schema(self) -> Any:
@@ -90,8 +100,11 @@ class Columns:
 
 def read_columns(source: Source) -> Columns:
     """The columns by a file's first line. Raises LakeError where one that the drug-response query needs is missing."""
-    for chunk in lines.chunks(Part(source.path, source.container, 0, source.size, source.size)):
+    for chunk in lines.chunks(lines.whole(source)):
         first = chunk.split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
+        if first.startswith("##fileformat=VCF"):
+            vcf = clinvar_vcf.read(source)
+            return replace(parse_columns(source.path, "\t".join(vcf.ncbi)), vcf=vcf)
         return parse_columns(source.path, first)
     raise LakeError("the file is empty", where=source.path, todo="Fetch it again.")
 
@@ -120,7 +133,7 @@ def parse_columns(path: str, line: str) -> Columns:
 
 @dataclass
 class PartRows:
-    """What a task made of a part: lines and records read, rows written, records that could not
+    """What a task made of a part: lines and records read, rows written, records, and fields of others, that could not
     be loaded (in `rejected` only the first once the part is written).
     """
 
@@ -128,6 +141,7 @@ class PartRows:
     records: int = 0
     rows: int = 0
     problems: int = 0
+    fields: int = 0
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -152,7 +166,7 @@ def write_part(part: Part, number: int, columns: Columns, folder: str, rejects_f
     if writer:
         writer.close()
     rejected.close()
-    found.problems = rejected.count
+    found.problems = rejected.count - found.fields
     return found
 
 
@@ -164,7 +178,7 @@ def tables(part: Part, columns: Columns, found: PartRows, reject: Callable[[Reje
             text.pop()
         numbers = [number for number, line in enumerate(text) if line.rstrip(b"\r")]
         if part.start == 0 and found.lines == 0:
-            numbers = numbers[1:]  # the names of the columns
+            numbers = [number for number in numbers if number >= columns.header_lines]
         found.records += len(numbers)
         table = _table([text[number].rstrip(b"\r") for number in numbers], numbers, columns, found, reject)
         found.lines += len(text)
@@ -176,26 +190,38 @@ def _table(
     records: list[bytes], numbers: list[int], columns: Columns, found: PartRows, reject: Callable[[Rejected], None]
 ) -> Any:
     """Records to a table; `numbers` are their lines in the chunk, from 0."""
-    width = len(columns.ncbi)
-
-    problems: dict[int, Problem] = {}
+    problems: dict[int, list[Problem]] = {}  # for records that can't be loaded
+    fields: dict[int, list[Problem]] = {}  # for others, without fields
+    rows: dict[int, bytes] = {}
     for number, record in enumerate(records):
-        tabs = record.count(b"\t")
-        if tabs + 1 != width:
-            problems[number] = Problem(Reason.COLUMNS, f"{tabs + 1} columns, the first line has {width}")
-        elif b"\r" in record:
-            problems[number] = Problem(Reason.COLUMNS, "a carriage return stands inside the record")
-        elif not record.isascii() and not is_utf8(record):
-            problems[number] = Problem(Reason.ENCODING, "the record is not UTF-8")
-    whole = [number for number in range(len(records)) if number not in problems]
-    raw = _split([records[number] for number in whole], columns)
-    table, bad = _typed(raw, columns)
-    problems |= {whole[row]: problem for row, problem in bad.items()}
-    for number, problem in sorted(problems.items()):
-        reject(Rejected(found.lines + numbers[number] + 1, problem, records[number]))
+        try:
+            rows[number], fields[number] = _row(record, columns)
+        except RecordError as error:
+            problems[number] = [error.problem]
+    whole = list(rows)
+    table, bad = _typed(_split(list(rows.values()), columns), columns)
+    problems |= {whole[row]: [problem] for row, problem in bad.items()}
+    for number, told in sorted((fields | problems).items()):
+        for problem in told:
+            found.fields += bool(problem.field)
+            reject(Rejected(found.lines + numbers[number] + 1, problem, records[number]))
     if bad:
         table = table.filter(pa.array([row not in bad for row in range(len(table))]))
     return table
+
+
+def _row(record: bytes, columns: Columns) -> tuple[bytes, list[Problem]]:
+    """The tab-separated row of a record, and what of it is left out. Raises RecordError where it can't be loaded."""
+    if b"\r" in record:
+        raise RecordError(Reason.COLUMNS, "a carriage return stands inside the record")
+    if not record.isascii() and not is_utf8(record):
+        raise RecordError(Reason.ENCODING, "the record is not UTF-8")
+    if columns.vcf:
+        return columns.vcf.row(record)
+    found, width = record.count(b"\t") + 1, len(columns.ncbi)
+    if found != width:
+        raise RecordError(Reason.COLUMNS, f"{found} columns, the first line has {width}")
+    return record, []
 
 
 def _split(records: list[bytes], columns: Columns) -> Any:
@@ -224,7 +250,7 @@ def _typed(raw: Any, columns: Columns) -> tuple[Any, dict[int, Problem]]:
         if name in INTEGERS:
             wrong = pc.fill_null(pc.invert(pc.match_substring_regex(values, _NUMBER)), False)
             for row in pc.indices_nonzero(wrong).to_pylist():
-                bad.setdefault(row, Problem(Reason.NUMBER, f"{name} {values[row].as_py()!r} is not a whole number"))
+                bad.setdefault(row, Problem(Reason.INTEGER, f"{name} {values[row].as_py()!r} is not a whole number"))
             values = pc.cast(pc.if_else(wrong, None, values), pa.int64())
             if name in MINUS_ONE_IS_MISSING:
                 values = pc.if_else(pc.fill_null(pc.equal(values, -1), False), None, values)
@@ -288,7 +314,11 @@ def _real_dash(reference: Any, alternate: Any) -> tuple[Any, Any]:
     return kept[0], kept[1]
 
 
-def release_date(path: str) -> str | None:
-    """The release in a file's name, as NCBI's archive has it (variant_summary_2026-06.txt.gz); None without one."""
+def release_date(path: str, columns: Columns | None = None) -> str | None:
+    """The release in a file's name, as NCBI's archive has it (variant_summary_2026-06.txt.gz), or in a VCF's header;
+    None without either.
+    """
     found = re.search(r"(20\d\d-[01]\d(?:-[0-3]\d)?)", path.rsplit("/", 1)[-1])
-    return found[1] if found else None
+    if found:
+        return found[1]
+    return columns.vcf.release_date if columns and columns.vcf else None

@@ -20,8 +20,9 @@ import pyarrow
 import pyspark
 
 import genomicslake
-from genomicslake import rejects, s3, sources
+from genomicslake import checksums, cohort, inspection, references, rejects, s3, sources, writing
 from genomicslake.errors import LakeError
+from genomicslake.lines import AGAIN
 from genomicslake.publish import Table
 from genomicslake.publish_local import LocalTable
 from genomicslake.publish_s3 import S3Table
@@ -33,26 +34,43 @@ COORDINATE_BASE = "0-based, half-open"
 
 @dataclass
 class Counts:
-    """The records of one source: in = loaded + rejected, or the job fails."""
+    """The records of one source: in = loaded + rejected, or the job fails.
+
+    `rows` and the checksum `genotypes` are those that the loaded records must have in the table.
+    """
 
     source: Source
     sha256: str
     samples: tuple[str, ...] = ()
+    contigs: tuple[str, ...] = ()
     records: int = 0
     loaded: int = 0
     rejected: int = 0
+    rejected_fields: int = 0
+    rows: int = 0
+    genotypes: int = 0
 
 
 @dataclass
 class Result:
     """What a conversion tells of itself beside the rows that it wrote aside."""
 
-    rows: int
+    has_genotypes: bool
     reference_genome: str | None
     coordinate_base: str
     release_date: str | None
     spark_version: str
     counts: list[Counts] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """The rows that all loaded records make."""
+        return sum(count.rows for count in self.counts)
+
+    @property
+    def genotypes(self) -> int | None:
+        """The checksum of their genotypes; None where they have none."""
+        return checksums.add(*(count.genotypes for count in self.counts)) if self.has_genotypes else None
 
 
 Convert = Callable[[argparse.Namespace, list[Counts], Table], Result]
@@ -61,16 +79,21 @@ Convert = Callable[[argparse.Namespace, list[Counts], Table], Result]
 def parser(description: str) -> argparse.ArgumentParser:
     """The options that both jobs have."""
     options = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    options.add_argument(
-        "--input_path", required=True, nargs="+", help="files, folders, or globs in a path's last part"
-    )
-    options.add_argument("--output_path", required=True, help="the table's folder; its last part is the table's name")
+    options.add_argument("--input_path", default=[], nargs="+", help="files, folders, or globs in a path's last part")
+    options.add_argument("--output_path", default="", help="the table's folder; its last part is the table's name")
     options.add_argument(
         "--on_error",
         choices=("fail", "reject"),
         default="fail",
         help="a record that can't be loaded stops the job, or goes to the table rejects (default: %(default)s)",
     )
+    options.add_argument(
+        "--encoding",
+        choices=sources.ENCODINGS,
+        default="utf-8",
+        help="of the input's text, which the tables have in UTF-8 (default: %(default)s)",
+    )
+    options.add_argument("--inspect", action="store_true", help="only tell what the conversion would find")
     options.add_argument("--code_commit", help="the commit of the code, for the table's properties")
     return options
 
@@ -78,6 +101,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 def say(message: str) -> None:
     """A line of progress."""
     print(f"{time.strftime('%H:%M:%S')} {message}", flush=True)
+
+
+def progress(message: str) -> None:
+    """The same beside a report on standard output."""
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 def table_at(path: str) -> Table:
@@ -96,6 +124,14 @@ def run(
     """Find the input, convert it, check the count of records and rows, publish. Raises LakeError; the table
     then is as it was.
     """
+    if not options.input_path:
+        raise LakeError("there is no --input_path", todo="Pass files, folders, or globs in a path's last part.")
+    if options.inspect:
+        if code := _inspected(options, endings):
+            raise SystemExit(code)
+        return
+    if not options.output_path:
+        raise LakeError("there is no --output_path", todo="Pass the table's folder: its last part is the table's name.")
     table = table_at(options.output_path)
     try:
         with table.locked():
@@ -103,7 +139,15 @@ def run(
     except LakeError:
         raise
     except Exception as error:  # Spark, Hail, Arrow and the disk raise what they like; the message says where
-        raise _explained(error, table) from error
+        raise explained(error, table) from error
+
+
+def _inspected(options: argparse.Namespace, endings: Sequence[str]) -> int:
+    """Print what the conversion would find; the exit code: see inspection.Report."""
+    found = sources.find(options.input_path, endings, whole=False, encoding=options.encoding)
+    reports = inspection.inspected(found, references.lengths(), getattr(options, "reference_genome", None), say)
+    print(inspection.written(reports))
+    return max(report.code for report in reports)
 
 
 def _run(
@@ -112,7 +156,7 @@ def _run(
     convert: Convert,
     table: Table,
 ) -> None:
-    found = sources.find(options.input_path, endings)
+    found = sources.find(options.input_path, endings, whole=options.on_error == "fail", encoding=options.encoding)
     say(f"checking {len(found)} file(s), {sum(source.size for source in found):,} bytes")
     counts = [Counts(source, sources.sha256(source.path)) for source in found]
     _refuse_copies(counts)
@@ -130,6 +174,8 @@ def _run(
         return
     for count in result.counts:
         say(f"{count.source.path}: {count.records:,} records = {count.loaded:,} loaded + {count.rejected:,} rejected")
+        if count.rejected_fields:
+            say(f"{count.source.path}: {count.rejected_fields:,} fields of loaded records are left out: see rejects")
     say(f"{table.name}: {result.rows:,} rows")
 
 
@@ -145,11 +191,26 @@ def _made(
     if current and current["identity"] == identity:
         say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
         return None
+    mode = getattr(options, "mode", "overwrite")
+    if current and mode != "overwrite" and _stands(current, counts, identity):
+        say(f"{table.name} has these files already, by the same options; nothing to do")
+        return None
     result = convert(options, counts, table)
-    say(f"counting and publishing {result.rows:,} rows")
     _check(result, table)
-    table.publish(_load(options, table, identity, result))
+    load = _load(options, table, identity, result)
+    kept: list[str] = []
+    if current and mode != "overwrite":
+        load, kept = cohort.joined(table, current, load)
+    say(f"publishing {load['rows']:,} rows")
+    table.publish(load, kept)
     return result
+
+
+def _stands(current: dict[str, Any], counts: list[Counts], identity: str) -> bool:
+    """Whether all files stand in the table already, whole, loaded by the same options."""
+    whole = [source for source in current["sources"] if not source.get("is_part")]
+    there = {(source["sha256"], source.get("identity")) for source in whole}
+    return all((count.sha256, identity) in there for count in counts)
 
 
 def _refuse_copies(counts: list[Counts]) -> None:
@@ -162,18 +223,24 @@ def _refuse_copies(counts: list[Counts]) -> None:
         seen[count.sha256] = count.source.path
 
 
-def refuse(options: argparse.Namespace, count: Counts, rejected: list[Rejected]) -> None:
-    """Raise LakeError if records can't be loaded and the options are strict; `rejected` are the first of them."""
-    if count.rejected and options.on_error == "fail":
+def refuse(options: argparse.Namespace, count: Counts, rejected: list[Rejected], gap: str = "") -> None:
+    """Raise LakeError if the options are strict and records can't be loaded, of which `rejected` are the first, or the
+    file has a `gap`.
+    """
+    if gap and options.on_error == "fail":
+        todo = f"{AGAIN} Or pass --on_error reject to load what can be read of it."
+        raise LakeError(gap, where=count.source.path, todo=todo)
+    if (count.rejected or count.rejected_fields) and options.on_error == "fail":
+        fields = f", nor {count.rejected_fields:,} fields of others" if count.rejected_fields else ""
         raise LakeError(
-            f"{count.rejected:,} of {count.records:,} records can't be loaded:\n{rejects.shown(rejected)}",
+            f"{count.rejected:,} of {count.records:,} records can't be loaded{fields}:\n{rejects.shown(rejected)}",
             where=count.source.path,
             todo="Mend the file, or pass --on_error reject to load the rest and write these to the table rejects.",
         )
 
 
 def _check(result: Result, table: Table) -> None:
-    """Raise LakeError unless every record is loaded or rejected, and every row that was made is in a file."""
+    """Raise LakeError unless every record is loaded or rejected, and what was written is what the records make."""
     for count in result.counts:
         if count.records != count.loaded + count.rejected:
             raise LakeError(
@@ -181,16 +248,24 @@ def _check(result: Result, table: Table) -> None:
                 where=count.source.path,
                 todo="Nothing was published. This is an error of the program: please report it with the file.",
             )
-    written = table.rows_written()
-    if written != result.rows:
+    say(f"reading {table.name} back")
+    rows, genotypes = writing.genotypes(table.written()) if result.has_genotypes else (table.rows_written(), None)
+    if rows != result.rows:
         raise LakeError(
-            f"{written} rows were written, {result.rows} were made",
+            f"{rows} rows were written, the records make {result.rows}",
             where=table.path,
-            todo="Nothing was published. Run the job again.",
+            todo="Nothing was published. Run the job again; if it says so again, please report it with the file.",
+        )
+    if genotypes != result.genotypes:
+        raise LakeError(
+            "genotypes were changed on the way: the checksum of those written is "
+            f"{checksums.shown(genotypes)}, of those read {checksums.shown(result.genotypes)}",
+            where=table.path,
+            todo="Nothing was published. Run the job again; if it says so again, please report it with the file.",
         )
 
 
-def _explained(error: Exception, table: Table) -> LakeError:
+def explained(error: Exception, table: Table) -> LakeError:
     """What a failure of Spark, Hail, S3 or the disk means, from the text that they leave."""
     text = str(error)
     if "No space left on device" in text:
@@ -230,39 +305,61 @@ def _identity(options: argparse.Namespace, counts: list[Counts], convert: Conver
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
+def run_of(options: argparse.Namespace, identity: str) -> dict[str, Any]:
+    """Who and when of a run."""
+    now = datetime.now(UTC)
+    return {
+        "run_id": f"{now:%Y%m%dT%H%M%S}Z-{identity[:8]}",
+        "loaded_at": now.isoformat(timespec="milliseconds"),
+        "identity": identity,
+        "options": json.dumps(_options(options), sort_keys=True),
+        "code_commit": options.code_commit,
+    }
+
+
+def options_of(load: dict[str, Any]) -> dict[str, Any]:
+    """The options of a load, by its record."""
+    found: dict[str, Any] = json.loads(load["options"])
+    return found
+
+
 def _options(options: argparse.Namespace) -> dict[str, Any]:
-    left_out = ("input_path", "output_path", "code_commit")
+    left_out = ("input_path", "output_path", "code_commit", "inspect")
     return {name: value for name, value in sorted(vars(options).items()) if name not in left_out}
 
 
 def _load(options: argparse.Namespace, table: Table, identity: str, result: Result) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
+    return run_of(options, identity) | {
         "dataset": table.name,
-        "run_id": f"{now:%Y%m%dT%H%M%S}Z-{identity[:8]}",
-        "loaded_at": now.isoformat(timespec="milliseconds"),
-        "identity": identity,
+        "mode": getattr(options, "mode", "overwrite"),
+        "layout": getattr(options, "layout", None),
         "rows": result.rows,
+        "rows_written": result.rows,
+        "rows_removed": 0,
+        "genotypes": checksums.shown(result.genotypes),
         "reference_genome": result.reference_genome,
         "coordinate_base": result.coordinate_base,
         "release_date": result.release_date,
         "sources": [
             {
                 "path": count.source.path,
+                "identity": identity,
                 "sha256": count.sha256,
                 "bytes": count.source.size,
                 "samples": list(count.samples),
+                "contigs": list(count.contigs),
                 "records": count.records,
                 "loaded": count.loaded,
                 "rejected": count.rejected,
+                "rejected_fields": count.rejected_fields,
+                "rows": count.rows,
+                "genotypes": checksums.shown(count.genotypes) if result.has_genotypes else None,
             }
             for count in result.counts
         ],
-        "options": json.dumps(_options(options), sort_keys=True),
         "hail_version": importlib.metadata.version("hail"),
         "spark_version": result.spark_version,
         "code_version": genomicslake.__version__,
-        "code_commit": options.code_commit,
     }
 
 

@@ -7,12 +7,13 @@ before (the convention of Hadoop's text input), so that every line is read exact
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from genomicslake.errors import LakeError
-from genomicslake.sources import GZIP_MAGIC, Container, Source, filesystem
+from genomicslake.sources import BGZF_EOF, GZIP_MAGIC, Container, Source, filesystem
 
 AGAIN = "Fetch the file again."
 CHUNK = 4 << 20  # bytes of text handed on at a time
@@ -30,6 +31,7 @@ class Part:
     start: int
     end: int
     size: int
+    encoding: str = "utf-8"
 
 
 def parts(source: Source, wanted: int) -> list[Part]:
@@ -37,7 +39,26 @@ def parts(source: Source, wanted: int) -> list[Part]:
     count = 1 if source.container == "gzip" else max(1, min(wanted, source.size // SMALLEST_PART))
     step = -(-source.size // count)
     edges = [*range(0, source.size, step), source.size]
-    return [Part(source.path, source.container, a, b, source.size) for a, b in pairwise(edges)]
+    return [Part(source.path, source.container, a, b, source.size, source.encoding) for a, b in pairwise(edges)]
+
+
+def whole(source: Source) -> Part:
+    """All of a file as one part."""
+    return Part(source.path, source.container, 0, source.size, source.size, source.encoding)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A place where BGZF blocks can't be decompressed, or where a file ends too early.
+
+    `text` is what is left of the line before it and of the line behind it.
+    """
+
+    why: str
+    text: bytes = b""
+
+
+Blocks = Iterator[tuple[bytes | Gap, bool]]  # of text, and whether it stands behind the part's end
 
 
 def chunks(part: Part) -> Iterator[bytes]:
@@ -45,37 +66,74 @@ def chunks(part: Part) -> Iterator[bytes]:
 
     Raises LakeError where compressed data are truncated or corrupt.
     """
+    for chunk in chunks_and_gaps(part):
+        if isinstance(chunk, Gap):
+            raise LakeError(chunk.why, where=part.path, todo=AGAIN)
+        yield chunk
+
+
+def chunks_and_gaps(part: Part) -> Iterator[bytes | Gap]:
+    """The same, with a Gap in the place of BGZF blocks that are lost. What is Latin-1 becomes UTF-8.
+
+    Plain gzip has one checksum for all: what stands before its damage can't be trusted, so that raises LakeError.
+    """
     system, inside = filesystem(part.path)
     with system.open_input_file(inside) as file:
-        yield from _whole_lines(_READERS[part.container](file, part), skip_first=part.start > 0)
+        blocks = _READERS[part.container](file, part)
+        for chunk in _whole_lines(_from_next_line(blocks) if part.start else blocks):
+            yield chunk if part.encoding == "utf-8" else _in_utf8(chunk, part.encoding)
 
 
-def _whole_lines(blocks: Iterator[tuple[bytes, bool]], skip_first: bool) -> Iterator[bytes]:
-    """Cut (text, behind the part's end?) blocks at the lines that belong to the part."""
-    carry = bytearray()
+def _in_utf8(chunk: bytes | Gap, encoding: str) -> bytes | Gap:
+    if isinstance(chunk, Gap):
+        return Gap(chunk.why, chunk.text.decode(encoding).encode())
+    return chunk.decode(encoding).encode()
+
+
+def _from_next_line(blocks: Blocks) -> Blocks:
+    """Without the line that began in the part before, and its gaps; nothing where no line begins in the part."""
     for text, behind in blocks:
-        if skip_first:
-            newline = text.find(b"\n")
-            if behind:
-                return  # no line begins in this part
-            if newline < 0:
-                continue
-            skip_first, text = False, text[newline + 1 :]
         if behind:
-            newline = text.find(b"\n")
-            carry += text if newline < 0 else text[: newline + 1]
-            if newline >= 0:
-                break
+            return
+        if not isinstance(text, Gap) and (newline := text.find(b"\n")) >= 0:
+            yield text[newline + 1 :], False
+            yield from blocks
+            return
+
+
+def _whole_lines(blocks: Blocks) -> Iterator[bytes | Gap]:
+    """Cut the blocks at the lines that belong to the part."""
+    carry = bytearray()
+    gap: Gap | None = None  # in the line that carry has the begin of
+    for text, behind in blocks:
+        if isinstance(text, Gap):
+            if whole := carry.rfind(b"\n") + 1:
+                yield bytes(carry[:whole])
+                del carry[:whole]
+            gap = gap or text
             continue
-        carry += text
-        if len(carry) >= CHUNK and (newline := carry.rfind(b"\n")) >= 0:
-            yield bytes(carry[: newline + 1])
-            del carry[: newline + 1]
-    if carry:
+        rest = text
+        if gap or behind:  # the line in hand ends at the next newline
+            end = text.find(b"\n") + 1
+            carry += text[:end] if end else text
+            if not end:
+                continue
+            yield Gap(gap.why, bytes(carry[:-1])) if gap else bytes(carry)
+            if behind:
+                return
+            carry.clear()
+            gap, rest = None, text[end:]
+        carry += rest
+        if len(carry) >= CHUNK and (whole := carry.rfind(b"\n") + 1):
+            yield bytes(carry[:whole])
+            del carry[:whole]
+    if gap:
+        yield Gap(gap.why, bytes(carry))
+    elif carry:
         yield bytes(carry)
 
 
-def _plain(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
+def _plain(file: Any, part: Part) -> Blocks:
     file.seek(part.start)
     at = part.start
     while at < part.size:
@@ -84,7 +142,7 @@ def _plain(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
         at += len(text)
 
 
-def _gzip(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
+def _gzip(file: Any, part: Part) -> Blocks:
     """Gzip of one or more members, checked to its last byte."""
     stream = zlib.decompressobj(wbits=31)
     data = b""
@@ -103,40 +161,41 @@ def _gzip(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
         raise LakeError("the gzip file is truncated", where=part.path, todo=AGAIN)
 
 
-def _bgzf(file: Any, part: Part) -> Iterator[tuple[bytes, bool]]:
+def _bgzf(file: Any, part: Part) -> Blocks:
     """The blocks that begin in the part, then those behind it."""
-    at = _first_block(file, part)
-    buffer, base = b"", at
+    at = _next_block(file, part.start, part.size) if part.start else 0
+    buffer, base, last = b"", at, b""
     file.seek(at)
     while at < part.size:
         while len(buffer) - (at - base) < MAX_BLOCK and (more := file.read(READ)):
             buffer, base = buffer[at - base :] + more, at
-        length, text = _inflate(buffer[at - base : at - base + MAX_BLOCK], part.path, at)
+        last = buffer[at - base : at - base + MAX_BLOCK]
+        length, text = _inflate(last, at)
         yield text, at >= part.end
-        at += length
+        if length:
+            at += length
+        else:
+            at = _next_block(file, at + 1, part.size)
+            buffer, base = b"", at
+            file.seek(at)
+    if last != BGZF_EOF:
+        yield Gap("the BGZF file is truncated: its end-of-file block is missing"), part.end < part.size
 
 
-def _first_block(file: Any, part: Part) -> int:
-    """Where the first block at or behind the part's start begins: a header whose data are those of its CRC-32."""
-    if part.start == 0:
-        return 0
-    file.seek(part.start)
-    window: bytes = file.read(2 * MAX_BLOCK + 64)
-    at = -1
-    while (at := window.find(GZIP_MAGIC, at + 1)) >= 0:
-        length = _block_length(window[at : at + 64])
-        if not length or at > MAX_BLOCK:
-            continue
-        try:
-            zlib.decompress(window[at : at + length], wbits=31)
-        except zlib.error:
-            continue
-        return part.start + at
-    if len(window) > MAX_BLOCK:
-        raise LakeError(
-            f"no BGZF block begins within {MAX_BLOCK} bytes of byte {part.start}", where=part.path, todo=AGAIN
-        )
-    return part.size
+def _next_block(file: Any, start: int, size: int) -> int:
+    """Where the first block at or behind a byte begins, a header whose data are those of its CRC-32; else the size."""
+    while start < size:
+        file.seek(start)
+        window: bytes = file.read(2 * MAX_BLOCK)
+        at = -1
+        while 0 <= (at := window.find(GZIP_MAGIC, at + 1)) < MAX_BLOCK:
+            length = _block_length(window[at : at + 64])
+            with suppress(zlib.error):
+                if length and len(window) >= at + length:
+                    zlib.decompress(window[at : at + length], wbits=31)
+                    return start + at
+        start += MAX_BLOCK
+    return size
 
 
 def _block_length(head: bytes) -> int:
@@ -152,16 +211,15 @@ def _block_length(head: bytes) -> int:
     return 0
 
 
-def _inflate(block: bytes, path: str, at: int) -> tuple[int, bytes]:
-    """The length of the block at byte `at`, and its text, checked against the block's CRC-32."""
+def _inflate(block: bytes, at: int) -> tuple[int, bytes | Gap]:
+    """The length of the block at byte `at`, and its text, checked against the block's CRC-32; 0 and a Gap for none."""
     length = _block_length(block[:MAX_BLOCK])
     if not length or length > len(block):
-        raise LakeError(f"the BGZF block at byte {at} is truncated or corrupt", where=path, todo=AGAIN)
+        return 0, Gap(f"the BGZF block at byte {at} is truncated or corrupt")
     try:
-        text = zlib.decompress(block[:length], wbits=31)
+        return length, zlib.decompress(block[:length], wbits=31)
     except zlib.error as error:
-        raise LakeError(f"the BGZF block at byte {at} is corrupt ({error})", where=path, todo=AGAIN) from error
-    return length, text
+        return 0, Gap(f"the BGZF block at byte {at} is corrupt ({error})")
 
 
 _READERS = {"plain": _plain, "gzip": _gzip, "bgzf": _bgzf}

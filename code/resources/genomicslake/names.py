@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from genomicslake.header import TEXT_OF_CALL, Header, merged
+from genomicslake.header import ENDS, TEXT_OF_CALL, Header, merged
 
 
 def columns(prefix: str, fields: Iterable[str]) -> dict[str, str]:
@@ -30,6 +30,7 @@ def of_headers(headers: Sequence[Header]) -> tuple[dict[str, str], dict[str, str
     paths = [header.path for header in headers]
     info = merged("INFO", [header.info for header in headers], paths)
     formats = merged("FORMAT", [header.format for header in headers], paths)
+    info.pop(ENDS, None)
     formats.pop(TEXT_OF_CALL, None)
     return columns("info_", info), columns("format_", formats)
 

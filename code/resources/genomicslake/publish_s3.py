@@ -2,21 +2,22 @@
 
 Before the first copy, a list of all of them is written beside what they copy, `.staging-TABLE/publish.json`. A job
 that dies before that has changed nothing; of one that dies later the next job copies the rest, whatever it is then
-to load itself. Until the copies are made and the older objects deleted (seconds for thousands of objects) readers
-see rows of both tables, before that the older one, after it the newer one. `_load.json` is written behind the
-table's files: where it does not count their rows, the table is not whole.
+to load itself. S3 has no way to put many objects in place at once. Each file takes the place of its older one at once,
+so of a sample, which has one file, readers see the older rows or the newer ones, never both; until all copies are made
+and what is left of the older table is deleted (seconds for thousands of objects) they may see the one of some samples
+and the other of others. `_load.json` counts no rows in between and is written anew behind the table's
+files: where it does not count their rows, the table is not whole.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from genomicslake import s3
+from genomicslake import lease, s3
 from genomicslake.errors import LakeError
-from genomicslake.publish import LOAD, Table, each
+from genomicslake.publish import LOAD, MANIFEST, Table, each
 
-MANIFEST = "publish.json"
 NOTHING = "Nothing was published."
 
 
@@ -27,15 +28,18 @@ class S3Table(Table):
         super().__init__(path)
         if not self._parent:
             raise LakeError("a bucket is no table", where=path, todo="Pass a folder in it: s3://BUCKET/tables/NAME.")
-        self._manifest = f"{self._aside}/{MANIFEST}"
+        self._manifest = f"{self.aside}/{MANIFEST}"
         self._standing = NOTHING
+        self._lease: lease.Lease | None = None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nothing: on Glue a job's MaxConcurrentRuns of 1 is what keeps two runs apart. S3 has no locks that end with
-        their owner.
+        """Keep other jobs away from the table, wherever they run. Raises LakeError where one is at work on it; the lock
+        of one that died is waited for and taken over (see lease).
         """
-        yield
+        with lease.held(f"{self._parent}/.lock-{self.name}", self.path) as self._lease:
+            yield
+        self._lease = None
 
     def prepare(self) -> str | None:
         """Complete the publication that a job began before it died, or take away what it wrote before that; the run
@@ -48,9 +52,10 @@ class S3Table(Table):
             self._complete(manifest)
             self._standing = NOTHING  # of this job's own
             run = str(manifest["load"]["run_id"])
-        self.discard()
-        place, load = self.system.get_file_info([self._inside, f"{self._inside}/{LOAD}"])
-        if not load.is_file and (place.is_file or any(not path.endswith("/") for path in s3.listed(self._inside))):
+        self._check_lease()
+        s3.delete(s3.listed(self.aside))  # of jobs that are dead
+        place, load = self.system.get_file_info([self.inside, f"{self.inside}/{LOAD}"])
+        if not load.is_file and (place.is_file or any(not path.endswith("/") for path in s3.listed(self.inside))):
             raise LakeError(
                 "there is something that is no table of this lake",
                 where=self.path,
@@ -63,18 +68,22 @@ class S3Table(Table):
         return f"{self.staging}/{name}"
 
     def discard(self) -> None:
-        """Take away what was written aside, unless it is needed to complete the publication."""
+        """Take away what this job wrote aside, unless it is needed to complete the publication. What others wrote is
+        not its own to delete: it may have lost its lock.
+        """
         if not self.system.get_file_info(self._manifest).is_file:
-            s3.delete(s3.listed(self._aside))
+            s3.delete(s3.listed(self._staging))
 
-    def rows_written(self) -> int:
-        """The rows in the Parquet files written aside, by their footers; nothing else is copied."""
-        return self._count(self._files(self._data))
+    def written(self) -> list[str]:
+        """The paths of the Parquet files written aside; nothing else is copied."""
+        return [f"s3://{path}" for path in self._files(self._data)]
 
-    def publish(self, load: dict[str, Any]) -> None:
+    def publish(self, load: dict[str, Any], kept: Collection[str] = ()) -> None:
         """Write down what is to be copied where, then copy it."""
-        data = {path: self._inside + path.removeprefix(self._data) for path in self._files(self._data)}
-        manifest = {"load": load, "table": data, "records": self._record(load)}
+        self._check_lease()
+        stay = [path.removeprefix("s3://") for path in kept]
+        places = self._places(self.inside, stay)
+        manifest = {"load": load, "table": places, "kept": stay, "records": self._record(load)}
         self._write(self._manifest, manifest)
         self._complete(manifest)
 
@@ -82,22 +91,33 @@ class S3Table(Table):
         """Do what a manifest says, the whole of it: what was done before is done again."""
         self._standing = "The table is published in part: run the job again, it goes on from there."
         table, records = manifest["table"], manifest["records"]
-        gone = {*table, *records} - set(s3.listed(self._aside))
+        gone = {*table, *records} - set(s3.listed(self.aside))
         if gone:
             raise LakeError(
                 f"{len(gone)} of the objects that are to be published are gone",
-                where=f"s3://{self._aside}",
+                where=f"s3://{self.aside}",
                 todo="Delete what is left there and run the job again: it makes the table anew.",
             )
+        self._check_lease()
+        self._write(f"{self.inside}/{LOAD}", manifest["load"] | {"rows": None})  # of a mixture no record is right
         self._copy(table)
-        s3.delete(set(s3.listed(self._inside)) - {*table.values(), f"{self._inside}/{LOAD}"})
-        self._write(f"{self._inside}/{LOAD}", manifest["load"])
+        self._check_lease()
+        s3.delete(set(s3.listed(self.inside)) - {*table.values(), *manifest["kept"], f"{self.inside}/{LOAD}"})
+        self._write(f"{self.inside}/{LOAD}", manifest["load"])
         self._copy(records)
         s3.delete([self._manifest])
         self._standing = "The table was published before that."
 
+    def _check_lease(self) -> None:
+        if self._lease:
+            self._lease.check()
+
     def _copy(self, copies: dict[str, str]) -> None:
-        each(lambda copy: self.system.copy_file(*copy), copies.items())
+        def copy(one: tuple[str, str]) -> None:
+            self._check_lease()
+            self.system.copy_file(*one)
+
+        each(copy, copies.items())
 
     def _write(self, path: str, content: Any) -> None:
         text = json.dumps(content, indent=1)

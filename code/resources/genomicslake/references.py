@@ -1,6 +1,11 @@
 """Reference genomes: which one a file's positions refer to, and what its contigs are called in it."""
 
+import importlib.resources
+import json
+import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from genomicslake.errors import LakeError
 from genomicslake.header import Header
@@ -61,6 +66,35 @@ def _genome_of(header: Header, lengths: Mapping[str, Lengths], asked: str | None
             todo=f"Find out which it is and pass --reference_genome {'|'.join(GENOMES)}.",
         )
     return fitting[0]
+
+
+def guessed(reference: str) -> str | None:
+    """The genome that the value of a header's `##reference` line seems to name; nothing to rely on.
+
+    >>> guessed("file:///refs/hg19.fa"), guessed("ftp://…/human_g1k_v37.fasta.gz"), guessed("unknown")
+    ('GRCh37', 'GRCh37', None)
+    """
+    found = re.search(r"(grch|hg|_v|\bb|hs)(37|19|38)", reference, re.IGNORECASE)
+    return None if not found else "GRCh38" if found[2] == "38" else "GRCh37"
+
+
+@cache
+def lengths() -> dict[str, dict[str, int]]:
+    """The lengths of the genomes' contigs, as Hail has them: out of its jar, or from itself where that is elsewhere."""
+    jar = importlib.resources.files("hail") / "backend" / "hail-all-spark.jar"
+    if not jar.is_file():  # on Glue
+        import hail as hl
+
+        from genomicslake import session
+
+        session.start()
+        return {genome: dict(hl.get_reference(genome).lengths) for genome in GENOMES}
+    with jar.open("rb") as file, zipfile.ZipFile(file) as archive:
+        told = [json.loads(archive.read(f"reference/{genome.lower()}.json")) for genome in GENOMES]
+    return {
+        genome: {contig["name"]: contig["length"] for contig in one["contigs"]}
+        for genome, one in zip(GENOMES, told, strict=True)
+    }
 
 
 def aliases(lengths: Lengths, contigs: Sequence[str] | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The table `rejects`: every record that could not be loaded, with where it stands and why."""
+"""The table `rejects`: every record, and every field of one, that could not be loaded, with where it stands and why."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from genomicslake.records import Problem
+from genomicslake.reasons import Problem
 from genomicslake.sources import filesystem
 
 RECORD_LENGTH = 65_536  # characters of a record that are kept
@@ -19,7 +19,8 @@ SCHEMA = pa.schema(
         ("dataset", pa.string()),
         ("source", pa.string()),
         ("line", pa.int64()),  # from 1
-        ("reason", pa.string()),  # records.Reason
+        ("field", pa.string()),  # QUAL, INFO/… or FORMAT/…, where that alone was left out; null for a whole record
+        ("reason", pa.string()),  # reasons.Reason
         ("detail", pa.string()),
         ("record", pa.string()),
         ("run_id", pa.string()),
@@ -29,7 +30,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that can't be loaded; `line` counts from 1."""
+    """A record that can't be loaded, or not with all its fields; `line` counts from 1."""
 
     line: int
     problem: Problem
@@ -56,6 +57,7 @@ class Writer:
             {
                 "source": self._source,
                 "line": bad.line,
+                "field": bad.problem.field,
                 "reason": str(bad.problem.reason),
                 "detail": bad.problem.detail,
                 "record": bad.record[: 4 * RECORD_LENGTH].decode("utf-8", "backslashreplace")[:RECORD_LENGTH],

@@ -7,6 +7,7 @@ Paths are pyarrow's, BUCKET/KEY. pyarrow leaves an empty object in the place of 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,11 @@ _MEANINGS = {  # S3's codes as pyarrow, boto3, Spark and the file systems behind
     "S3 can't be reached": (
         r"AWS Error NETWORK_CONNECTION|Could not connect to the endpoint URL",
         "Is there a network, and a VPC endpoint for S3 where there is none? Run the job again.",
+    ),
+    "S3 failed": (
+        r"INTERNAL_FAILURE|InternalError|SLOW_DOWN|SlowDown|SERVICE_UNAVAILABLE|ServiceUnavailable|Status Code: 50\d"
+        r"|HTTP status 50\d",
+        "It was asked more than once; its own failures pass: run the job again.",
     ),
     "this Spark can't read s3://": (
         r"""No FileSystem for scheme "s3\"""",
@@ -74,11 +80,65 @@ def delete(paths: Iterable[str]) -> None:
         keys[bucket].append(key)
     for bucket, all_ in keys.items():
         for start in range(0, len(all_), BATCH):
-            objects = [{"Key": key} for key in all_[start : start + BATCH]]
-            answer = _client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-            for error in answer.get("Errors", ()):  # of single objects: the request itself went well
-                what = f"When deleting key '{error['Key']}' in bucket '{bucket}'"
-                raise OSError(f"{what}: {error['Code']}: {error.get('Message', 'no message')}")
+            _delete(bucket, [{"Key": key} for key in all_[start : start + BATCH]])
+
+
+def purge(folder: str) -> int:
+    """Delete the older versions of all objects under a folder, and of deleted ones all; how many there were."""
+    bucket, _, prefix = folder.partition("/")
+    pages = _client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    purged = 0
+    for page in pages:
+        versions = [
+            {"Key": version["Key"], "VersionId": version["VersionId"]}
+            for kind in ("Versions", "DeleteMarkers")
+            for version in page.get(kind, ())
+            if kind == "DeleteMarkers" or not version["IsLatest"]
+        ]
+        for start in range(0, len(versions), BATCH):
+            _delete(bucket, versions[start : start + BATCH])
+        purged += len(versions)
+    return purged
+
+
+def _delete(bucket: str, objects: list[dict[str, str]]) -> None:
+    answer = _client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+    for error in answer.get("Errors", ()):  # of single objects: the request itself went well
+        what = f"When deleting key '{error['Key']}' in bucket '{bucket}'"
+        raise OSError(f"{what}: {error['Code']}: {error.get('Message', 'no message')}")
+
+
+def put_if(path: str, content: bytes, *, matches: str | None) -> str | None:
+    """Write an object if it still has the ETag that `matches`, or, for None, if there is none; its new ETag.
+
+    None where it isn't so. `content` is nobody else's: where an answer got lost, it tells that the object was written.
+    Raises what boto3 does for everything else.
+    """
+    bucket, _, key = path.partition("/")
+    condition = {"IfMatch": matches} if matches else {"IfNoneMatch": "*"}
+    try:
+        return str(_client().put_object(Bucket=bucket, Key=key, Body=content, **condition)["ETag"])
+    except _client().exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 409, 412):
+            raise
+    try:
+        found = _client().get_object(Bucket=bucket, Key=key)
+    except _client().exceptions.NoSuchKey:
+        return None
+    return str(found["ETag"]) if found["Body"].read() == content else None
+
+
+def age(path: str) -> tuple[str, float] | None:
+    """The ETag of an object and the seconds since it was written, by S3's clock; None where there is none."""
+    bucket, _, key = path.partition("/")
+    try:
+        found = _client().head_object(Bucket=bucket, Key=key)
+    except _client().exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return str(found["ETag"]), (now - found["LastModified"]).total_seconds()
 
 
 @cache

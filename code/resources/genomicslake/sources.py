@@ -5,7 +5,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from pyarrow import fs
 from genomicslake.errors import LakeError
 
 Container = Literal["plain", "gzip", "bgzf"]
+ENCODINGS = ("utf-8", "latin-1")
 
 GZIP_MAGIC = b"\x1f\x8b"
 HADOOP_SAFE = r"(\w+://)?[\w/.@+= -]+"  # paths without what Hadoop takes for a glob or a scheme
@@ -24,11 +25,12 @@ BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 
 @dataclass(frozen=True)
 class Source:
-    """One input file: its path or URI, size in bytes and container."""
+    """One input file: its path or URI, size in bytes, container, and the encoding of its text, one of ENCODINGS."""
 
     path: str
     size: int
     container: Container
+    encoding: str = "utf-8"
 
 
 def filesystem(path: str) -> tuple[Any, str]:
@@ -62,14 +64,14 @@ def scheme(path: str) -> str:
     return "" if start == "file://" else start
 
 
-def find(paths: Sequence[str], endings: Iterable[str]) -> list[Source]:
+def find(paths: Sequence[str], endings: Iterable[str], *, whole: bool = True, encoding: str = "utf-8") -> list[Source]:
     """The files that paths name, each a file, a folder (its files with one of `endings`) or a glob in
     the last part, sorted by path.
 
-    Raises LakeError where a path names nothing, or a file is empty or a truncated BGZF.
+    Raises LakeError where a path names nothing, a file is empty or, if they are to be `whole`, a truncated BGZF.
     """
     found = {file: None for path in paths for file in _files(path, tuple(endings))}
-    return [inspect(path) for path in sorted(found)]
+    return [replace(inspect(path, whole=whole), encoding=encoding) for path in sorted(found)]
 
 
 def _files(path: str, endings: tuple[str, ...]) -> list[str]:
@@ -93,8 +95,10 @@ def _files(path: str, endings: tuple[str, ...]) -> list[str]:
     return [scheme(path) + name for name in names]
 
 
-def inspect(path: str) -> Source:
-    """The size and container of a file. Raises LakeError for an empty file and for BGZF without its end."""
+def inspect(path: str, *, whole: bool = True) -> Source:
+    """The size and container of a file. Raises LakeError for an empty one and, if it is to be `whole`, for BGZF without
+    its end: reading it tells of that (lines.Gap), too.
+    """
     system, inside = filesystem(path)
     size = system.get_file_info(inside).size
     if not size:
@@ -106,7 +110,7 @@ def inspect(path: str) -> Source:
         if not (len(head) == 18 and head[3] & 4 and head[12:14] == b"BC"):
             return Source(path, size, "gzip")
         file.seek(max(0, size - len(BGZF_EOF)))
-        if file.read() != BGZF_EOF:
+        if whole and file.read() != BGZF_EOF:
             raise LakeError(
                 "the BGZF file is truncated: its end-of-file block is missing",
                 where=path,

@@ -1,24 +1,29 @@
 """A VCF as Hail can read it: the file itself where that will do, otherwise a copy beside the output.
 
-A copy is made where the file's name contradicts its bytes, where records are left out (they go to the table
-`rejects`), and where calls have one allele missing: Hail reads ./1 as no call. In the copy such a call is the
-one allele that is known, as the tables have it, and its text stands in a FORMAT field of its own.
+A copy is made where the file's name contradicts its bytes, where its text is not UTF-8, where records or fields are
+left out (they go to the table `rejects`), where SVLEN or LEN tells the end of an allele (which the copy has in an INFO
+field of its own), and where calls are such as Hail doesn't read. It takes ./1 for no call: in the copy such a call is
+the one allele that is known, as the tables have it, and its text stands in a FORMAT field of its own. It doesn't know
+the phase before the first allele (/0/1, VCF 4.4): in the copy it is left out.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from genomicslake.header import TEXT_OF_CALL, Field, Header
-from genomicslake.lines import Part
+from genomicslake import tasks
+from genomicslake.header import ENDS, TEXT_OF_CALL, Field, Header
+from genomicslake.lines import Gap, Part
+from genomicslake.reasons import Problem, Reason
 from genomicslake.records import RecordCheck
 from genomicslake.rejects import Rejected, Writer
-from genomicslake.scan import Scan, numbered
+from genomicslake.scan import DUPLICATE, Scan, numbered
 from genomicslake.sources import HADOOP_SAFE, Source, filesystem
 from genomicslake.variants import Readable, header_lines
 
 _HADOOP_SAFE = re.compile(HADOOP_SAFE)
+_LEADING_PHASE = re.compile(rb"(?:^|(?<=\t))[/|]")
 _HALF = re.compile(rb"(?:\.([/|])([0-9]+)|([0-9]+)([/|])\.)$")
 
 
@@ -41,27 +46,32 @@ def readable(
     header: Header,
     found: Scan,
     check: tuple[Mapping[str, int], bool],
+    contigs: Mapping[str, str],
     folder: str,
 ) -> Readable:
-    """What Hail is to read instead of `source`; copies and the header go to `folder`."""
+    """What Hail is to read instead of `source`; copies and the header go to `folder`. `contigs` has the reference's
+    name for each contig.
+    """
     every_field, checked = check[1], header
     header = declared(header, found)
     if not every_field:  # all that the layout by_sample looks at
         header = replace(header, info={"END": Field("END", "1", "String")}, format={"GT": header.format["GT"]})
-    copied = bool(found.problems or found.half_missing)
+    is_utf8 = source.encoding == "utf-8"
+    copied = bool(found.rejected_records or found.rejected_fields or found.rewritten or not is_utf8)
     if copied:
-        header = replace(header, format=header.format | {TEXT_OF_CALL: Field(TEXT_OF_CALL, "1", "String")})
+        text, ends = Field(TEXT_OF_CALL, "1", "String"), Field(ENDS, "A", "Integer")
+        header = replace(header, info=header.info | {ENDS: ends}, format=header.format | {TEXT_OF_CALL: text})
     header_path = f"{folder}/header.vcf"
     _write(header_path, header_lines(header).encode())
     if copied:
-        return Readable(_rewritten(context, checked, found, check, folder), header, header_path)
+        return Readable(_rewritten(context, checked, found, check, folder), header, header_path, contigs)
     endings: dict[str, str | tuple[str, ...]] = {"plain": ".vcf", "gzip": ".vcf.gz", "bgzf": (".vcf.gz", ".vcf.bgz")}
     path = source.path
     if not (path.endswith(endings[source.container]) and _HADOOP_SAFE.fullmatch(path)):
         path = f"{folder}/copy{'.vcf.bgz' if source.container == 'bgzf' else endings[source.container]}"
         _copy(source.path, path)
     is_gzip = source.container == "gzip"
-    return Readable([path], header, header_path, force=is_gzip, force_bgz=source.container == "bgzf")
+    return Readable([path], header, header_path, contigs, force=is_gzip, force_bgz=source.container == "bgzf")
 
 
 def _rewritten(
@@ -72,43 +82,75 @@ def _rewritten(
     folder: str,
 ) -> list[str]:
     contigs, every_field = dict(check[0]), check[1]
-    tasks = list(enumerate(zip(found.parts, found.first_lines, strict=True)))
+    duplicates = found.duplicates
+    numbered_parts = list(enumerate(zip(found.parts, found.first_lines, strict=True)))
 
     def task(numbered_part: tuple[int, tuple[Part, int]]) -> str | None:
         number, (part, first_line) = numbered_part
         path = f"{folder}/part-{number:05d}.vcf"
-        rejects_path = f"{folder}/rejects-{number:05d}.parquet"
+        rejected = Writer(f"{folder}/rejects-{number:05d}.parquet", part.path)
         check = RecordCheck(header, contigs, every_field)
-        return path if rewrite_part(part, first_line, check, path, rejects_path) else None
+        sound = rewrite_part(part, first_line, check, duplicates.get(number, ()), path, rejected)
+        rejected.close()
+        return path if sound else None
 
-    return [path for path in context.parallelize(tasks, len(tasks)).map(task).collect() if path]
+    return [path for path in tasks.each(context, numbered_parts, task) if path]
 
 
-def rewrite_part(part: Part, first_line: int, check: RecordCheck, path: str, rejects_path: str) -> int:
-    """Write the sound records of a part to `path`, the others to the Parquet file `rejects_path` (if any).
+def rewrite_part(
+    part: Part, first_line: int, check: RecordCheck, duplicates: Collection[int], path: str, rejected: Writer
+) -> int:
+    """Write the sound records of a part to `path`, what can't be loaded to `rejected`. `first_line` is the number of
+    lines before the part.
 
     Returns the number of sound records.
     """
-    sound, rejected = 0, Writer(rejects_path, part.path)
+    sound = 0
     system, inside = filesystem(path)
     with system.open_output_stream(inside, compression=None) as file:
         for number, line in numbered(part):
+            if isinstance(line, Gap):
+                rejected.add(Rejected(first_line + number, Problem(Reason.BLOCK, line.why), line.text))
+                continue
             if not line or (line.startswith(b"#") and first_line + number <= check.header.lines):
                 continue
-            if problem := check.problem(line):
+            record = check.read(line)
+            if number in duplicates and not isinstance(record, Problem):
+                record = DUPLICATE
+            if isinstance(record, Problem):
+                rejected.add(Rejected(first_line + number, record, line))
+                continue
+            for problem in record.problems:
                 rejected.add(Rejected(first_line + number, problem, line))
-            else:
-                file.write(_with_known_alleles(line) + b"\n")
-                sound += 1
-    rejected.close()
+            whole = check.without(line, record.problems) if record.problems else line
+            if record.ends:
+                whole = _with_ends(whole, record.ends)
+            file.write(_with_calls_for_hail(whole) + b"\n")
+            sound += 1
     return sound
 
 
-def _with_known_alleles(line: bytes) -> bytes:
-    """The record with each half-missing call as the allele that is known, its text in TEXT_OF_CALL."""
-    *head, keys, cells = line.split(b"\t", 9)
-    if keys.split(b":")[0] != b"GT" or not any(half in cells for half in (b"./", b".|", b"/.", b"|.")):
+def _with_ends(line: bytes, ends: Sequence[int | None]) -> bytes:
+    """The record with the ends of its alternates in ENDS."""
+    columns = line.split(b"\t", 8)
+    told = ",".join("." if end is None else str(end) for end in ends)
+    info = b"" if columns[7] == b"." else columns[7] + b";"
+    columns[7] = info + f"{ENDS}={told}".encode()
+    return b"\t".join(columns)
+
+
+def _with_calls_for_hail(line: bytes) -> bytes:
+    """The record with each half-missing call as the allele that is known, its text in TEXT_OF_CALL, and without the
+    phase before a first allele.
+    """
+    if line.count(b"\t") < 9:
         return line
+    *head, keys, cells = line.split(b"\t", 9)
+    if keys.split(b":")[0] != b"GT":
+        return line
+    cells = _LEADING_PHASE.sub(b"", cells)
+    if not any(half in cells for half in (b"./", b".|", b"/.", b"|.")):
+        return b"\t".join([*head, keys, cells])
     width = keys.count(b":") + 1
     changed = []
     for cell in cells.split(b"\t"):

@@ -1,16 +1,16 @@
 """From VCF records to the rows of the tables `onekg_chr22_by_sample` and `sample`, by Hail and Spark."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hail as hl
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from genomicslake import references
 from genomicslake.alleles import BASES, UNSPECIFIED
-from genomicslake.header import TEXT_OF_CALL, Field, Header
+from genomicslake.header import COLUMNS, ENDS, TEXT_OF_CALL, Field, Header
 
 PER_ALLELE = ("A", "R", "G")
 
@@ -19,21 +19,26 @@ Expression = Any  # Hail's expressions have no types that mypy could use
 
 @dataclass(frozen=True)
 class Readable:
-    """A VCF as Hail can read it: the paths of its text, its header in Hail's terms, and the fields in it."""
+    """A VCF as Hail can read it: the paths of its text, its header in Hail's terms, and the reference's names of its
+    contigs.
+    """
 
     paths: list[str]
     header: Header
     header_path: str
+    contigs: Mapping[str, str]
     force: bool = False
     force_bgz: bool = False
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a table, and how many records Hail read to make them (known once they are written)."""
-
-    frame: DataFrame
-    observed: Observation
+def together(vcfs: Iterable[Readable]) -> list[Readable]:
+    """Those that Hail can read at once joined: a cohort's files, one a chromosome, have the same samples and fields."""
+    joined: dict[Hashable, Readable] = {}
+    for vcf in vcfs:
+        key = (header_lines(vcf.header), tuple(sorted(vcf.contigs.items())), vcf.force, vcf.force_bgz)
+        before = joined.get(key)
+        joined[key] = replace(before, paths=before.paths + vcf.paths) if before else vcf
+    return list(joined.values())
 
 
 def header_lines(header: Header) -> str:
@@ -46,11 +51,12 @@ def header_lines(header: Header) -> str:
             if kind == "FORMAT" and _is_split_here(declared):
                 number, type_ = "1", "String"
             lines.append(f'##{kind}=<ID={declared.id},Number={number},Type={type_},Description="">')
-    lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *header.samples]))
+    columns = [*COLUMNS, "FORMAT", *header.samples] if header.samples else COLUMNS
+    lines.append("\t".join(columns))
     return "\n".join(lines) + "\n"
 
 
-def matrix(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Expression:
+def matrix(vcf: Readable, genome: str) -> Expression:
     """Hail's matrix of a VCF: variants by samples."""
     return hl.import_vcf(
         vcf.paths,
@@ -58,15 +64,15 @@ def matrix(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Expression
         force_bgz=vcf.force_bgz,
         header_file=vcf.header_path,
         reference_genome=genome,
-        contig_recoding=dict(contigs),
+        contig_recoding=dict(vcf.contigs),
         array_elements_required=False,
         call_fields=[],
     )
 
 
-def by_sample(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
+def by_sample(vcf: Readable, genome: str) -> DataFrame:
     """One row per sample and non-reference allele: the table `onekg_chr22_by_sample`."""
-    mt = matrix(vcf, genome, contigs)
+    mt = matrix(vcf, genome)
     table = mt.select_entries("GT").localize_entries("calls", "samples")
     numbered = hl.enumerate(table.calls).filter(lambda call: call[1].GT.is_non_ref())
     rows = numbered.flatmap(
@@ -86,18 +92,22 @@ def by_sample(vcf: Readable, genome: str, contigs: Mapping[str, str]) -> Rows:
 
 
 def by_variant(
-    vcf: Readable, genome: str, contigs: Mapping[str, str], info: Mapping[str, str], formats: Mapping[str, str]
-) -> Rows:
+    vcf: Readable, genome: str, info: Mapping[str, str], formats: Mapping[str, str], *, keeps_blocks: bool = False
+) -> DataFrame:
     """One row per alternate allele and sample, with every INFO and FORMAT field: the table `sample`.
 
-    `info` and `formats` have the columns' names of the fields, of this file and of others for the same table.
+    `info` and `formats` have the columns' names of the fields, of this file and of others for the same table. A gVCF's
+    blocks of reference have rows only if they are kept. Of a file without samples, the rows have no sample and no call.
     """
-    mt = matrix(vcf, genome, contigs)
+    mt = matrix(vcf, genome)
     table = mt.localize_entries("calls", "samples")
-    info = {name: info[name] for name in vcf.header.info}
+    calls, samples = table.calls, table.samples.s
+    if not vcf.header.samples:
+        calls, samples = hl.array([hl.missing(calls.dtype.element_type)]), hl.array([hl.missing(hl.tstr)])
+    info = {name: info[name] for name in vcf.header.info if name != ENDS}
     formats = {name: formats[name] for name in vcf.header.format if name != TEXT_OF_CALL}
-    per_site = {info[name]: table.info[name] for name, f in vcf.header.info.items() if f.number not in PER_ALLELE}
-    per_allele = {name: f for name, f in vcf.header.info.items() if f.number in PER_ALLELE}
+    per_allele = {name: f for name, f in vcf.header.info.items() if name in info and f.number in PER_ALLELE}
+    per_site = {column: table.info[name] for name, column in info.items() if name not in per_allele}
 
     def alternate(i: Expression) -> Expression:
         values = {
@@ -108,15 +118,16 @@ def by_variant(
     def row(call: Expression, i: Expression) -> Expression:
         return hl.struct(
             alternate=i - 1,
-            sampleid=table.samples[call[0]].s,
+            sampleid=samples[call[0]],
             **_genotype(call[1].GT, i),
             **_call(call[1], vcf.header.format, formats, i, hl.len(table.alleles)),
         )
 
-    rows = hl.enumerate(table.calls).flatmap(
+    is_kept = table.alleles[1:].all(_is_unspecified) & hl.literal(keeps_blocks)
+    rows = hl.enumerate(calls).flatmap(
         lambda call: (
             _alternates(table)
-            .filter(lambda i: ~hl.literal(set(UNSPECIFIED)).contains(table.alleles[i]) | _names(call[1].GT, i))
+            .filter(lambda i: ~_is_unspecified(table.alleles[i]) | is_kept | _names(call[1].GT, i))
             .map(lambda i: row(call, i))
         )
     )
@@ -141,15 +152,13 @@ def by_variant(
 LOCUS_AND_ALLELES = ("chromosome", "startposition", "endposition", "referenceallele", "alternateallele")
 
 
-def _exploded(records: Expression, columns: Callable[[DataFrame], DataFrame]) -> Rows:
+def _exploded(records: Expression, columns: Callable[[DataFrame], DataFrame]) -> DataFrame:
     """Hail's records as Spark rows: one for each element of their `rows`, beside what the record and allele have."""
-    observed = Observation()
     frame = records.key_by().drop("locus", "alleles").to_spark(flatten=False)
-    frame = frame.observe(observed, F.count(F.lit(1)).alias("records"))
     per_record = [F.col(name) for name in frame.columns if name not in ("alternates", "rows", "chromosome")]
     frame = frame.select(_chromosome(F.col("chromosome")), *per_record, "alternates", F.explode("rows").alias("row"))
     frame = frame.withColumn("allele", F.col("alternates")[F.col("row.alternate")])
-    return Rows(columns(frame.select("*", "allele.*", "row.*")), observed)
+    return columns(frame.select("*", "allele.*", "row.*"))
 
 
 def _chromosome(contig: Column) -> Column:
@@ -165,7 +174,7 @@ def _alternates(table: Expression) -> Expression:
 
 def _allele(table: Expression, i: Expression) -> dict[str, Expression]:
     """Where alternate `i` stands and its two alleles: bases in upper case and minimal representation, others as
-    they are; the end of a symbolic allele is INFO's END.
+    they are; the end of a symbolic allele is INFO's END, or what the project's own reader made of others.
     """
     reference, alternate = table.alleles[0].upper(), table.alleles[i]
     is_bases = alternate.matches(f"(?i){BASES.pattern}", full_match=True)
@@ -178,12 +187,18 @@ def _allele(table: Expression, i: Expression) -> dict[str, Expression]:
         declared = hl.parse_int64(table.info.END) if is_text else hl.int64(table.info.END)
         is_symbolic = alternate.startswith("<") & hl.is_defined(declared) & (declared > start)
         end = hl.if_else(is_symbolic, declared, end)
+    if ENDS in table.info:
+        end = hl.or_else(hl.int64(table.info[ENDS][i - 1]), end)
     return {
         "startposition": start,
         "endposition": end,
         "referenceallele": reference,
         "alternateallele": hl.if_else(is_bases, least.alleles[1], alternate),
     }
+
+
+def _is_unspecified(allele: Expression) -> Expression:
+    return hl.literal(set(UNSPECIFIED)).contains(allele)
 
 
 def _names(call: Expression, i: Expression) -> Expression:

@@ -1,13 +1,19 @@
-"""Spark rows to Parquet files."""
+"""Spark rows to Parquet files, and what these then hold."""
 
-import threading
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
 
-from pyspark.sql import DataFrame, Observation
-from pyspark.sql import functions as F
+import pyarrow.parquet as pq
+from pyspark import SparkContext
+from pyspark.sql import DataFrame
 
+from genomicslake import checksums, tasks
 from genomicslake.errors import LakeError
+from genomicslake.sources import filesystem
 
-PATIENCE = 120  # seconds for a count that Spark has, once the rows are written
+PARTITION = "sampleid"
+_TEXTS = ("chromosome", "referenceallele", "alternateallele")
 
 
 def union(one: DataFrame, other: DataFrame) -> DataFrame:
@@ -19,32 +25,39 @@ def union(one: DataFrame, other: DataFrame) -> DataFrame:
     return one.unionByName(other, allowMissingColumns=True)
 
 
-def by_sample(frame: DataFrame, path: str) -> int:
-    """Write a folder and a file for each sample, sorted by position; the number of rows."""
-    frame, written = _counted(frame)
-    columns = ["sampleid", "chromosome", "startposition", "endposition", "referenceallele", "alternateallele"]
-    frame.repartition("sampleid").sortWithinPartitions(*columns).write.partitionBy("sampleid").parquet(path)
-    return observed(written, "rows")
+def by_sample(frame: DataFrame, path: str) -> None:
+    """Write a folder and a file for each sample, sorted by position."""
+    columns = [PARTITION, "chromosome", "startposition", "endposition", "referenceallele", "alternateallele"]
+    frame.repartition(PARTITION).sortWithinPartitions(*columns).write.partitionBy(PARTITION).parquet(path)
 
 
-def by_variant(frame: DataFrame, path: str) -> int:
-    """Write the rows in the order of their records; the number of rows."""
-    frame, written = _counted(frame)
+def by_variant(frame: DataFrame, path: str) -> None:
+    """Write the rows in the order of their records."""
     frame.write.parquet(path)
-    return observed(written, "rows")
 
 
-def observed(observation: Observation, name: str) -> int:
-    """What Spark counted while it wrote. Raises LakeError where it is silent: what is not counted is not published."""
-    told: list[int] = []
-    thread = threading.Thread(target=lambda: told.append(int(observation.get[name])), daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if not told:
-        raise LakeError(f"Spark did not tell how many {name} it wrote", todo="Run the job again.")
-    return told[0]
+def genotypes(paths: Sequence[str]) -> tuple[int, int]:
+    """The number of rows in Parquet files, read back by Spark's tasks, and the checksum of their genotypes."""
+    context: Any = SparkContext.getOrCreate()
+    counted = tasks.each(context, paths, _read)
+    return sum(rows for rows, _ in counted), checksums.add(*(checksum for _, checksum in counted))
 
 
-def _counted(frame: DataFrame) -> tuple[DataFrame, Observation]:
-    rows = Observation()
-    return frame.observe(rows, F.count(F.lit(1)).alias("rows")), rows
+def _read(path: str) -> tuple[int, int]:
+    system, inside = filesystem(path)
+    sample = sample_of(path)
+    further = [] if sample else [PARTITION]
+    columns, texts = [*checksums.COLUMNS, *further], [*_TEXTS, *further]
+    rows, checksum = 0, 0
+    with pq.ParquetFile(inside, filesystem=system, read_dictionary=texts, pre_buffer=True) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns, use_threads=False)  # a task has a core
+            rows += len(table)
+            checksum = checksums.add(checksum, checksums.of_table(table, sample))
+    return rows, checksum
+
+
+def sample_of(path: str) -> str | None:
+    """The sample in whose folder a file stands; None in a table without such folders."""
+    folder = path.rsplit("/", 2)[-2]
+    return unquote(folder.removeprefix(f"{PARTITION}=")) if folder.startswith(f"{PARTITION}=") else None

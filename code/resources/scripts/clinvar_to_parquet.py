@@ -1,4 +1,4 @@
-"""The Glue job clinvar-to-parquet: ClinVar's variant_summary.txt[.gz] to the table `clinvar` in Parquet."""
+"""The Glue job clinvar-to-parquet: ClinVar's variant_summary.txt[.gz] or VCF to the table `clinvar` in Parquet."""
 
 import argparse
 import sys
@@ -7,23 +7,24 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import clinvar, job, lines, rejects
+from genomicslake import clinvar, job, lines, rejects, tasks
 from genomicslake.clinvar import PartRows
 from genomicslake.errors import LakeError
 from genomicslake.job import Counts, Result, say
 from genomicslake.lines import Part
 from genomicslake.publish import Table
 
-ENDINGS = (".txt", ".txt.gz", ".tsv", ".tsv.gz")
+ENDINGS = (".txt", ".txt.gz", ".tsv", ".tsv.gz", ".vcf", ".vcf.gz", ".vcf.bgz")
 COORDINATE_BASE = "1-based, start and stop inside"
 
 
 def clinvar_to_parquet(arguments: Sequence[str]) -> None:
-    """Convert a ClinVar TSV; `arguments` as on the command line, what Glue adds is passed over."""
+    """Convert a ClinVar file; `arguments` as on the command line, what Glue adds is passed over."""
     options = job.parser("ClinVar's variant_summary.txt to Parquet.")
-    options.add_argument("--release_date", help="of the ClinVar release; without it, what the file's name tells")
+    options.add_argument("--release_date", help="of the ClinVar release; without it, what the file tells")
     asked = options.parse_known_args(arguments)[0]
-    asked.release_date = asked.release_date or clinvar.release_date(asked.input_path[0])
+    if asked.input_path and not asked.release_date:
+        asked.release_date = clinvar.release_date(asked.input_path[0])
     job.run(asked, ENDINGS, convert)
 
 
@@ -39,21 +40,24 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
 
     spark = session.start()
     context = spark.sparkContext
-    parts = list(enumerate(lines.parts(count.source, 4 * context.defaultParallelism)))
+    parts = list(enumerate(lines.parts(count.source, tasks.count(context))))
     say(f"writing {table.name}")
     data, folder = table.folder("data"), table.folder("source-0")
 
     def task(numbered: tuple[int, Part]) -> PartRows:
         return clinvar.write_part(numbered[1], numbered[0], columns, data, folder)
 
-    found = context.parallelize(parts, len(parts)).map(task).collect()
+    found = tasks.each(context, parts, task)
     count.records = sum(part.records for part in found)
     count.loaded, count.rejected = sum(part.rows for part in found), sum(part.problems for part in found)
+    count.rejected_fields = sum(part.fields for part in found)
     before = [sum(part.lines for part in found[:number]) for number in range(len(found))]
     job.refuse(options, count, [bad.moved(n) for n, part in zip(before, found, strict=True) for bad in part.rejected])
     for number, lines_before in enumerate(before):
         rejects.move(f"{folder}/rejects-{number:05d}.parquet", lines_before)
-    return Result(count.loaded, None, COORDINATE_BASE, options.release_date, spark.version, counts)
+    count.rows = count.loaded
+    release = options.release_date or clinvar.release_date(count.source.path, columns)
+    return Result(False, None, COORDINATE_BASE, release, spark.version, counts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,261 @@
+"""Records that are plainly sound, told many at once.
+
+Most records of a clean file are alike: alternates of bases, a few FORMATs, and fields that the header declares, in one
+order. Two patterns for each kind of records in a chunk of lines, run by Arrow (RE2), tell which lines are such; their
+calls become arrays. Nothing here tells that a record is bad: each line that is not plain is one for
+records.RecordCheck, and of a plain one RecordCheck would say the same.
+"""
+
+import re
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genomicslake import patterns
+from genomicslake.alleles import Placed, placed
+from genomicslake.genotypes import ABSENT, MISSING
+from genomicslake.patterns import Kind
+from genomicslake.records import RecordCheck
+
+Positions = npt.NDArray[np.int64]
+Alleles = npt.NDArray[np.int8]
+
+LOOKED_AT = 256  # records from which patterns are made
+FEWEST = 8  # records of a kind in a chunk for which they are made
+MOST = 4  # alternates
+
+_END = re.compile(rb"(?:^|;)END=([0-9]+)")
+_COLUMNS = 8  # of a site: CHROM to INFO
+_TAB, _NEWLINE, _RETURN, _COMMA, _SLASH, _BAR, _DOT, _ANGLE, _ZERO = b"\t\n\r,/|.>0"
+
+
+@dataclass(frozen=True)
+class Alternate:
+    """An alternate of each of some records: as in alleles.Placed, a list or array of each part."""
+
+    starts: Positions
+    ends: Positions
+    references: Sequence[str]
+    alternates: Sequence[str]
+
+    def place(self, number: int) -> Placed:
+        """That of one record."""
+        place = int(self.starts[number]), int(self.ends[number])
+        return Placed(*place, self.references[number], self.alternates[number])
+
+
+@dataclass(frozen=True)
+class Group:
+    """The plain records of a kind in a chunk, in its order.
+
+    `lines` has the numbers of their lines in the chunk, from 0; `positions` are 1-based; `first` and `second` have
+    the alleles that the calls name (see genotypes), a row a record and a column a sample.
+    """
+
+    kind: Kind
+    lines: Positions
+    contigs: list[str]  # by their names in the file
+    positions: Positions
+    alternates: list[Alternate]
+    first: Alleles
+    second: Alleles
+
+    def keys(self, number: int) -> list[Hashable]:
+        """A record's alleles, as records.Record has them."""
+        places = [alternate.place(number) for alternate in self.alternates]
+        return [place for place in places if place.alternate.isalpha()]
+
+
+class Plain:
+    """The plain records of a chunk of so many lines; `contigs` and `positions` are by line."""
+
+    def __init__(self, lines: int, groups: Sequence[Group]) -> None:
+        self.groups = groups
+        self.is_plain = np.zeros(lines, bool)
+        self.contigs = np.full(lines, "", object)
+        self.positions = np.zeros(lines, np.int64)
+        self._group = np.zeros(lines, np.int64)
+        self._number = np.zeros(lines, np.int64)  # in the group
+        for number, group in enumerate(groups):
+            self.is_plain[group.lines] = True
+            self.contigs[group.lines] = group.contigs
+            self.positions[group.lines] = group.positions
+            self._group[group.lines] = number
+            self._number[group.lines] = np.arange(len(group.lines))
+
+    def keys(self, line: int) -> list[Hashable]:
+        """The alleles of the record in a line."""
+        found: list[Hashable] = self.groups[self._group[line]].keys(self._number[line])
+        return found
+
+
+def read(chunk: bytes, check: RecordCheck, left_out: Collection[int] = ()) -> Plain:
+    """The plain records in a chunk of whole lines, but for those in the lines numbered in `left_out`."""
+    samples = len(check.header.samples)
+    lines = _Lines.of(chunk)
+    found = np.flatnonzero(lines.tabs_of == (_COLUMNS + samples if samples else _COLUMNS - 1))
+    if left_out:
+        found = found[~np.isin(found, list(left_out))]
+    found = found[lines.infos_end(found) > lines.column_ends(found, _COLUMNS - 1) + 1]
+    starts, ends = lines.column_ends(found, 4) + 1, lines.column_ends(found, 5)
+    alternates = 1 + lines.commas_between(starts, ends)
+    alternates[(ends == starts + 1) & (lines.text[starts] == _DOT)] = 0
+    has_unspecified = lines.text[ends - 1] == _ANGLE
+    groups = []
+    for number in np.unique(alternates[alternates <= MOST]).tolist():
+        for has in (False, True):
+            of_kind = found[(alternates == number) & (has_unspecified == has)]
+            if len(of_kind) >= FEWEST:
+                groups.append(_group(lines, of_kind, Kind(number, has), check))
+    return Plain(len(lines.starts), groups)
+
+
+def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) -> Group:
+    """Those of some lines whose records are plain."""
+    found = _matching(lines, found, kind, check)
+    while True:  # once, as a rule
+        contig, position, id_, reference, alternate = (lines.column_ends(found, column) for column in range(1, 6))
+        contigs, positions = lines.texts(lines.starts[found], contig), lines.numbers(contig + 1, position)
+        lengths = np.fromiter(map(check.contigs.__getitem__, contigs), np.int64, len(found))
+        references, texts = lines.texts(id_ + 1, reference), lines.texts(reference + 1, alternate)
+        ends = lines.ends_told(found) if kind.has_unspecified else np.zeros(len(found), np.int64)
+        is_sound = (positions <= lengths) & (ends <= lengths)
+        is_sound &= np.fromiter(map(_are_different, references, texts), bool, len(found))
+        if is_sound.all():
+            break
+        found = found[is_sound]
+    calls = np.full((len(found), 1), MISSING, np.int8), np.full((len(found), 1), ABSENT, np.int8)
+    if check.header.samples:
+        calls = _calls(lines.text, lines.column_starts(found, _COLUMNS + 2, len(check.header.samples)))
+    split = zip(*(text.split(",") for text in texts), strict=True) if kind.alternates > 1 else [texts]
+    alternates = [_placed(positions, references, list(alleles), ends) for alleles in split] if kind.alternates else []
+    return Group(kind, found, contigs, positions, alternates, *calls)
+
+
+def _are_different(reference: str, alternates: str) -> bool:
+    if "," not in alternates:
+        return reference != alternates
+    alleles = [reference, *alternates.split(",")]
+    return len(set(alleles)) == len(alleles)
+
+
+def _placed(positions: Positions, references: list[str], alternates: list[str], told: Positions) -> Alternate:
+    """Where alternates stand; `told` has their records' ENDs, or 0."""
+    starts, ends, references = positions - 1, positions.copy(), references.copy()
+    for number, (one, other) in enumerate(zip(references, alternates, strict=True)):
+        if len(one) > 1 or len(other) > 1:
+            place = placed(int(positions[number]), one, other, int(told[number]) or None)
+            starts[number], ends[number], references[number], alternates[number] = place
+    return Alternate(starts, ends, references, alternates)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Where a chunk's lines begin, and its tabs. Columns count from 1."""
+
+    chunk: bytes
+    text: npt.NDArray[np.uint8]  # the chunk's bytes, and a few more, for there is always something behind a call
+    starts: Positions
+    tabs: Positions
+    first_tab: Positions  # of each line: its number in `tabs`
+    tabs_of: Positions  # of each line: how many it has
+
+    @classmethod
+    def of(cls, chunk: bytes) -> "_Lines":
+        """The lines of a chunk."""
+        text = np.frombuffer(chunk + b"\0\0\0", np.uint8)
+        starts = np.concatenate([[0], np.flatnonzero(text == _NEWLINE) + 1])
+        starts = starts[starts < len(chunk)]
+        tabs = np.flatnonzero(text == _TAB)
+        first_tab = np.searchsorted(tabs, starts)
+        return cls(chunk, text, starts, tabs, first_tab, np.diff([*first_tab, len(tabs)]))
+
+    def column_ends(self, lines: Positions, column: int) -> Positions:
+        """Where a column of lines ends that have one behind it."""
+        return self.tabs[self.first_tab[lines] + column - 1]
+
+    def column_starts(self, lines: Positions, first: int, count: int) -> Positions:
+        """Where so many columns from `first` on begin: a row a line."""
+        found: Positions = self.tabs[self.first_tab[lines, None] + np.arange(first - 2, first - 2 + count)] + 1
+        return found
+
+    def ends(self, lines: Positions) -> Positions:
+        """Where lines end, without what ends them."""
+        ends = np.append(self.starts, len(self.chunk))[lines + 1]
+        ends -= self.text[ends - 1] == _NEWLINE
+        ends -= self.text[ends - 1] == _RETURN
+        return ends
+
+    def infos_end(self, lines: Positions) -> Positions:
+        """Where INFO ends, of lines with or without a column behind it."""
+        ends = self.ends(lines)
+        has_more = self.tabs_of[lines] >= _COLUMNS
+        ends[has_more] = self.column_ends(lines[has_more], _COLUMNS)
+        return ends
+
+    def ends_told(self, lines: Positions) -> Positions:
+        """INFO's END, 0 where there is none."""
+        edges = zip(self.column_ends(lines, _COLUMNS - 1).tolist(), self.infos_end(lines).tolist(), strict=True)
+        found = (_END.search(self.chunk[start + 1 : end]) for start, end in edges)
+        return np.fromiter((int(match[1]) if match else 0 for match in found), np.int64, len(lines))
+
+    def commas_between(self, starts: Positions, ends: Positions) -> Positions:
+        """How many commas texts have."""
+        commas = np.flatnonzero(self.text == _COMMA)
+        return np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
+
+    def texts(self, starts: Positions, ends: Positions) -> list[str]:
+        """The texts of a column."""
+        if (ends - starts == 1).all():
+            return list(self.text[starts].tobytes().decode("latin-1"))
+        if len(np.unique(ends - starts)) == 1:
+            column = self.text[starts[:, None] + np.arange(ends[0] - starts[0])]
+            if (column == column[0]).all():  # as a rule, one contig
+                return [column[0].tobytes().decode()] * len(column)
+        return [self.chunk[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def numbers(self, starts: Positions, ends: Positions) -> Positions:
+        """The whole numbers of a column."""
+        numbers = np.zeros(len(starts), np.int64)
+        for digit in range((ends - starts).max(initial=0)):
+            at = starts + digit
+            numbers = np.where(at < ends, 10 * numbers + self.text[np.minimum(at, ends)] - _ZERO, numbers)
+        return numbers
+
+
+def _matching(lines: _Lines, found: Positions, kind: Kind, check: RecordCheck) -> Positions:
+    """Those of some lines that match the patterns made from them."""
+    cuts = lines.infos_end(found)
+    some = np.linspace(0, len(found) - 1, min(LOOKED_AT, len(found))).astype(np.int64)
+    ends = lines.column_ends(found[some], _COLUMNS + 1) if check.header.samples else cuts[some]
+    records = [lines.chunk[start:end].split(b"\t") for start, end in zip(lines.starts[found[some]], ends, strict=True)]
+    edges = np.repeat(np.append(lines.starts, len(lines.chunk)), 2)[:-1]  # each line is two pieces:
+    edges[2 * found + 1] = cuts  # its columns to INFO, and the rest
+    is_looked_at = np.zeros(len(edges) - 1, bool)
+    is_looked_at[2 * found] = is_looked_at[2 * found + 1] = True
+    buffers = [np.packbits(is_looked_at, bitorder="little"), edges, lines.chunk]
+    pieces = pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, [pa.py_buffer(buffer) for buffer in buffers])
+    try:
+        site, rest = (
+            pc.fill_null(pc.match_substring_regex(pieces, pattern), False).to_numpy(zero_copy_only=False)
+            for pattern in patterns.of(kind, records, check)
+        )
+    except pa.ArrowInvalid:  # more fields than RE2 takes in a pattern
+        return found[:0]
+    plain: Positions = found[site[2 * found] & rest[2 * found + 1]]
+    return plain
+
+
+def _calls(text: npt.NDArray[np.uint8], starts: Positions) -> tuple[Alleles, Alleles]:
+    """The alleles of the plain calls that begin at bytes of a text."""
+    separators = text[starts + 1]
+    has_two = (separators == _SLASH) | (separators == _BAR)
+    return _allele(text[starts]), np.where(has_two, _allele(text[starts + 2]), ABSENT).astype(np.int8)
+
+
+def _allele(characters: npt.NDArray[np.uint8]) -> Alleles:
+    return np.where(characters == _DOT, MISSING, characters.astype(np.int8) - _ZERO).astype(np.int8)
