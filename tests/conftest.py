@@ -18,6 +18,9 @@ from tests.emulator import emulator
 
 __all__ = ["emulator"]
 
+# Jobs of a few seconds: what only pays in long ones costs them a quarter of their CPU.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 @pytest.fixture(scope="session")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]:

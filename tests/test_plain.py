@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomicslake import header, lines, plain, references, scan, sources
+from genomicslake.duplicates import are_sorted
 from genomicslake.header import Header
 from genomicslake.lines import Part
 from genomicslake.records import RecordCheck
@@ -166,6 +167,19 @@ def test_fields_of_many_values(number: str, tmp_path: Path) -> None:
     together, one_by_one = scans(text, check, tmp_path)
     assert together == one_by_one
     assert (together.loaded, together.rejected_fields) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("contigs", "is_sorted"),
+    [("22 22 22 22 1 1", True), ("22 1 1 1 22", False), ("22 1 1 22 1", False), ("chrM 22 22 1 1", True)],
+)
+def test_order_of_plain_records(contigs: str, is_sorted: bool, tmp_path: Path) -> None:
+    """Positions that go up are not all of it."""
+    rest = SITE.removeprefix("22\t100")
+    records = [f"{contig}\t{100 + number}{rest}\tGT\t0/1\n" for number, contig in enumerate(contigs.split())]
+    together, one_by_one = scans("".join(records).encode(), RecordCheck(head(1), CONTIGS, True), tmp_path)
+    assert together == one_by_one
+    assert are_sorted([together.loci]) == is_sorted
 
 
 @settings(deadline=None, max_examples=300)
