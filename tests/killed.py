@@ -1,5 +1,4 @@
-"""A small job that kills itself at a step: `python -m tests.killed` runs one for each line TABLE, INPUT, STEP of its
-standard input, in a process of its own, and answers with exit code and number of steps; at step 0 it only counts them.
+"""A small job that kills itself at a step, of those that tests/forked.py runs: with its table, its input and the step.
 
 It is the real job around a conversion of its own, which is quick: a line of the input is a row of two samples, or, if
 it is `bad`, a rejected record. A step is whatever Python asks of the file system: making, opening, renaming or
@@ -7,7 +6,6 @@ deleting a file or folder of the lake.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -24,6 +22,7 @@ from genomicslake.publish_local import LocalTable
 from genomicslake.reasons import Problem, Reason
 from genomicslake.rejects import Rejected, Writer
 from genomicslake.sources import filesystem
+from tests import forked
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.scandir", "shutil.rmtree", "ctypes.dlsym"}
 
@@ -72,22 +71,5 @@ def counted(table: str, path: str, last: int) -> int:
     return step
 
 
-def main() -> None:
-    """Run one job after the other."""
-    answers = os.fdopen(os.dup(1), "w")  # jobs print, too
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        table, path, last = json.loads(line)
-        ours, theirs = os.pipe()
-        child = os.fork()
-        if not child:
-            os.write(theirs, str(counted(table, path, last)).encode())
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os.close(theirs)
-        with os.fdopen(ours) as steps:
-            print(json.dumps([code, int(steps.read() or 0)]), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    forked.serve(counted)

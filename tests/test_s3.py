@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -461,109 +460,6 @@ def test_a_lock_is_renewed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Jobs that die
 
-PUBLISHING = """
-import os, signal, sys
-import pyarrow as pa
-import pyarrow.parquet as pq
-from genomicslake import publish_s3, rejects, s3
-from genomicslake.job import table_at
-
-path, run, rows, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-steps = 0
-
-def counted(function):
-    def step(*given, **named):
-        global steps
-        steps += 1
-        if steps == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*given, **named)
-    return step
-
-table = table_at(path)
-if run == "none":
-    publish_s3.each = lambda copy, values: [counted(copy)(value) for value in values]
-    s3.delete = counted(s3.delete)
-    publish_s3.S3Table._write = counted(publish_s3.S3Table._write)
-completed = table.prepare()
-if run != "none":
-    for name in ("a", "b c", run):
-        made = pa.table({"position": range(rows)})
-        pq.write_table(made, f"{table._data}/sampleid={name}/part-0.parquet", filesystem=table.system)
-    rejected = rejects.Writer(f"{table.folder('source-0')}/rejects-00000.parquet", "source")
-    rejected.add(rejects.Rejected(7, rejects.Problem("call", "bad"), b"record"))
-    rejected.close()
-    publish_s3.each = lambda copy, values: [counted(copy)(value) for value in values]
-    s3.delete = counted(s3.delete)
-    publish_s3.S3Table._write = counted(publish_s3.S3Table._write)
-    pq.write_table = counted(pq.write_table)
-    assert table.rows_written() == 3 * rows
-    table.publish({"dataset": table.name, "run_id": run, "rows": 3 * rows, "identity": run})
-    table.discard()
-print(steps)
-"""
-
-
-def publishing(table: str, run: str, rows: int, last: int) -> int | None:
-    """Publish a table of three files in a process that dies at a step; the number of steps if it comes to its end."""
-    command = [sys.executable, "-c", PUBLISHING, table, run, str(rows), str(last)]
-    environment = os.environ | {"PYTHONPATH": str(submitted.RESOURCES)}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if ran.returncode == -signal.SIGKILL:
-        return None
-    assert ran.returncode == 0, ran.stderr
-    return int(ran.stdout)
-
-
-def recovered(lake: Lake, run: str | None) -> None:
-    """The next job finds the older table as it was, or completes the newer one, with all that belongs to it."""
-    table = S3Table(lake.table("vcf"))
-    completed = table.prepare()
-    current = table.current()
-    assert current
-    assert current["run_id"] == (completed or current["run_id"])
-    assert completed == (run or completed)
-    is_new = current["run_id"] == "newer"
-    samples = Counter(row["sampleid"] for row in lake.rows("vcf"))
-    assert samples == ({"a": 5, "b c": 5, "newer": 5} if is_new else {"a": 4, "b c": 4, "older": 4})
-    runs = {"older", "newer"} if is_new else {"older"}
-    assert set(lake.snapshot("tables/loads/")) == {f"variants-{run}.parquet" for run in runs}
-    assert set(lake.snapshot("tables/rejects/")) == {f"variants-{run}-00000.parquet" for run in runs}
-    assert lake.leftovers() == []
-
-
-@pytest.mark.parametrize("dies", ["publishing", "completing"])
-def test_a_job_that_is_killed_at_any_step_of_the_publication(emulator: Emulator, dies: str) -> None:
-    """Before the manifest is there the table is as it was; from then on the next job completes it."""
-    reached, outcomes = None, []
-    older = Lake(emulator, f"killed-{dies}")
-    assert publishing(older.table("vcf"), "older", 4, 0)
-    for last in range(1, 40):
-        lake = Lake(emulator, f"killed-{dies}-{last}")
-        lake.copy(older)
-        if dies == "publishing":
-            reached = publishing(lake.table("vcf"), "newer", 5, last)
-            if reached is None:
-                outcomes.append(any("publish.json" in key for key in lake.snapshot()))
-                recovered(lake, "newer" if outcomes[-1] else None)
-        else:
-            assert publishing(lake.table("vcf"), "newer", 5, 7) is None  # among the copies
-            reached = publishing(lake.table("vcf"), "none", 0, last)
-            if reached is None:
-                recovered(lake, None)
-        if reached is not None:
-            break
-    assert reached == last - 1
-    if dies == "publishing":
-        assert [key for key, _ in groupby(outcomes)] == [
-            False,
-            True,
-            False,
-        ]  # until the manifest is written, until it is gone
-        assert outcomes.count(False) > 2
-    else:
-        recovered(lake, None)
-
 
 def test_a_job_that_is_killed_while_spark_writes(
     lake: Lake, glue: Submitted, classes: Path, package: Path, credentials: dict[str, str]
@@ -593,16 +489,6 @@ def test_a_job_that_is_killed_while_spark_writes(
     converted(glue, "vcf", [path], lake.table("vcf"))
     assert len(lake.rows("vcf")) == 30_000
     assert lake.leftovers() == []
-
-
-def test_what_is_to_be_published_is_gone(lake: Lake) -> None:
-    table = lake.table("vcf")
-    assert publishing(table, "older", 4, 0)
-    assert publishing(table, "newer", 5, 7) is None
-    staged = next(key for key in lake.snapshot() if key.startswith(".staging") and "/data/" in key)
-    lake.bucket.delete_object(Bucket=BUCKET, Key=f"{lake.folder}/tables/{staged}")
-    with pytest.raises(LakeError, match=r"1 of the objects that are to be published are gone\. Delete what is left"):
-        S3Table(table).prepare()
 
 
 # What fails says so, and leaves the tables as they were
