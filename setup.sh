@@ -25,6 +25,8 @@ help() {
 EOF
 }
 
+unset PYTHONDONTWRITEBYTECODE # or every process compiles all anew
+
 fail() {
   echo "error: $*" >&2
   exit 1
@@ -56,7 +58,7 @@ install() {
     fi
   fi
   echo "installing requirements/$1.txt into ${venv##*/} (the first time takes a minute or two) …" >&2
-  # Python compiles what it imports, a part of all, as it goes
+  # Python compiles what it imports, a part of all, as it goes, and keeps it
   "$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check --require-hashes -r "$lock" ||
     fail "the packages of requirements/$1.txt could not be installed. Is the package index reachable?"
   rm -f "$venv/.installed-$1-"*

@@ -63,4 +63,5 @@ def publish(path: str, run: str, rows: int, last: int) -> int:
 
 
 if __name__ == "__main__":
+    s3._client()  # here, once, and not in each process
     forked.serve(publish)
