@@ -6,7 +6,6 @@ calls become arrays. Nothing here tells that a record is bad: each line that is 
 records.RecordCheck, and of a plain one RecordCheck would say the same.
 """
 
-import re
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genomicslake import patterns
-from genomicslake.alleles import Placed, placed
+from genomicslake.alleles import UNSPECIFIED, Placed, placed
 from genomicslake.genotypes import ABSENT, MISSING
 from genomicslake.patterns import Kind
 from genomicslake.records import RecordCheck
@@ -28,7 +27,7 @@ LOOKED_AT = 256  # records from which patterns are made
 FEWEST = 8  # records of a kind in a chunk for which they are made
 MOST = 4  # alternates
 
-_END = re.compile(rb"(?:^|;)END=([0-9]+)")
+_END = "(?:^|;)END=(?P<end>[0-9]+)"
 _COLUMNS = 8  # of a site: CHROM to INFO
 _TAB, _NEWLINE, _RETURN, _COMMA, _SLASH, _BAR, _DOT, _ANGLE, _ZERO = b"\t\n\r,/|.>0"
 
@@ -124,7 +123,8 @@ def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) ->
         references, texts = lines.texts(id_ + 1, reference), lines.texts(reference + 1, alternate)
         ends = lines.ends_told(found) if kind.has_unspecified else np.zeros(len(found), np.int64)
         is_sound = (positions <= lengths) & (ends <= lengths)
-        is_sound &= np.fromiter(map(_are_different, references, texts), bool, len(found))
+        if not kind.is_reference_only:
+            is_sound &= np.fromiter(map(_are_different, references, texts), bool, len(found))
         if is_sound.all():
             break
         found = found[is_sound]
@@ -145,6 +145,9 @@ def _are_different(reference: str, alternates: str) -> bool:
 
 def _placed(positions: Positions, references: list[str], alternates: list[str], told: Positions) -> Alternate:
     """Where alternates stand; `told` has their records' ENDs, or 0."""
+    if set(alternates) <= {*UNSPECIFIED}:
+        starts, lengths = positions - 1, np.fromiter(map(len, references), np.int64, len(references))
+        return Alternate(starts, np.where(told > starts, told, starts + lengths), references, alternates)
     starts, ends, references = positions - 1, positions.copy(), references.copy()
     for number, (one, other) in enumerate(zip(references, alternates, strict=True)):
         if len(one) > 1 or len(other) > 1:
@@ -199,9 +202,18 @@ class _Lines:
 
     def ends_told(self, lines: Positions) -> Positions:
         """INFO's END, 0 where there is none."""
-        edges = zip(self.column_ends(lines, _COLUMNS - 1).tolist(), self.infos_end(lines).tolist(), strict=True)
-        found = (_END.search(self.chunk[start + 1 : end]) for start, end in edges)
-        return np.fromiter((int(match[1]) if match else 0 for match in found), np.int64, len(lines))
+        if not len(lines):
+            return np.zeros(0, np.int64)
+        edges = np.stack([self.column_ends(lines, _COLUMNS - 1) + 1, self.infos_end(lines)], 1).ravel()
+        found = pc.struct_field(pc.extract_regex(self.pieces(edges)[::2], _END), "end")
+        ends: Positions = pc.fill_null(found.cast(pa.large_string()).cast(pa.int64()), 0).to_numpy()
+        return ends
+
+    def pieces(self, edges: Positions, validity: bytes | None = None) -> pa.Array:
+        """The text between edges and those behind them, as Arrow has it; null where a bit is not set."""
+        buffers = [validity, edges, self.chunk]
+        buffers = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
+        return pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
 
     def commas_between(self, starts: Positions, ends: Positions) -> Positions:
         """How many commas texts have."""
@@ -237,8 +249,7 @@ def _matching(lines: _Lines, found: Positions, kind: Kind, check: RecordCheck) -
     edges[2 * found + 1] = cuts  # its columns to INFO, and the rest
     is_looked_at = np.zeros(len(edges) - 1, bool)
     is_looked_at[2 * found] = is_looked_at[2 * found + 1] = True
-    buffers = [np.packbits(is_looked_at, bitorder="little"), edges, lines.chunk]
-    pieces = pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, [pa.py_buffer(buffer) for buffer in buffers])
+    pieces = lines.pieces(edges, np.packbits(is_looked_at, bitorder="little").tobytes())
     try:
         site, rest = (
             pc.fill_null(pc.match_substring_regex(pieces, pattern), False).to_numpy(zero_copy_only=False)
