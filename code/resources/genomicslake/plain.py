@@ -6,7 +6,7 @@ calls become arrays. Nothing here tells that a record is bad: each line that is 
 records.RecordCheck, and of a plain one RecordCheck would say the same.
 """
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,7 @@ def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) ->
     while True:  # once, as a rule
         contig, position, id_, reference, alternate = (lines.column_ends(found, column) for column in range(1, 6))
         contigs, positions = lines.texts(lines.starts[found], contig), lines.numbers(contig + 1, position)
-        lengths = np.fromiter(map(check.contigs.__getitem__, contigs), np.int64, len(found))
+        lengths = _each(contigs, check.contigs)
         references, texts = lines.texts(id_ + 1, reference), lines.texts(reference + 1, alternate)
         ends = lines.ends_told(found) if kind.has_unspecified else np.zeros(len(found), np.int64)
         is_sound = (positions <= lengths) & (ends <= lengths)
@@ -132,8 +132,17 @@ def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) ->
     if check.header.samples:
         calls = _calls(lines.text, lines.column_starts(found, _COLUMNS + 2, len(check.header.samples)))
     split = zip(*(text.split(",") for text in texts), strict=True) if kind.alternates > 1 else [texts]
-    alternates = [_placed(positions, references, list(alleles), ends) for alleles in split] if kind.alternates else []
+    starts = positions - 1
+    ends = np.where(ends > starts, ends, starts + reference - id_ - 1)
+    alternates = [_placed(starts, ends, references, list(alleles)) for alleles in split] if kind.alternates else []
     return Group(kind, found, contigs, positions, alternates, *calls)
+
+
+def _each(names: list[str], numbers: Mapping[str, int]) -> Positions:
+    """The number of each name; as a rule, all are one."""
+    if len(set(names)) == 1:
+        return np.full(len(names), numbers[names[0]])
+    return np.fromiter(map(numbers.__getitem__, names), np.int64, len(names))
 
 
 def _are_different(reference: str, alternates: str) -> bool:
@@ -143,15 +152,14 @@ def _are_different(reference: str, alternates: str) -> bool:
     return len(set(alleles)) == len(alleles)
 
 
-def _placed(positions: Positions, references: list[str], alternates: list[str], told: Positions) -> Alternate:
-    """Where alternates stand; `told` has their records' ENDs, or 0."""
+def _placed(starts: Positions, ends: Positions, references: list[str], alternates: list[str]) -> Alternate:
+    """Where alternates stand; `starts` and `ends` have where they stand if they are symbolic."""
     if set(alternates) <= {*UNSPECIFIED}:
-        starts, lengths = positions - 1, np.fromiter(map(len, references), np.int64, len(references))
-        return Alternate(starts, np.where(told > starts, told, starts + lengths), references, alternates)
-    starts, ends, references = positions - 1, positions.copy(), references.copy()
+        return Alternate(starts, ends, references, alternates)
+    starts, ends, references = starts.copy(), starts + 1, references.copy()
     for number, (one, other) in enumerate(zip(references, alternates, strict=True)):
         if len(one) > 1 or len(other) > 1:
-            place = placed(int(positions[number]), one, other, int(told[number]) or None)
+            place = placed(int(starts[number]) + 1, one, other, None)
             starts[number], ends[number], references[number], alternates[number] = place
     return Alternate(starts, ends, references, alternates)
 

@@ -63,6 +63,8 @@ class Tally:
             is_unspecified = kind.has_unspecified and number == kind.alternates
             everybody = self._is_row_of_all(is_unspecified, kind.is_reference_only)
             rows, states = _rows(number, group.first.ravel(), group.second.ravel(), everybody)
+            if not len(rows):  # as of a gVCF's blocks
+                continue
             sites = _codes(chromosomes, alternate.starts, alternate.ends, alternate.references, alternate.alternates)
             site, sample = np.divmod(rows, len(self.samples))
             self.rows += len(rows)
