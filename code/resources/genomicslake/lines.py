@@ -18,7 +18,7 @@ from genomicslake.sources import BGZF_EOF, GZIP_MAGIC, Container, Source, filesy
 AGAIN = "Fetch the file again."
 CHUNK = 4 << 20  # bytes of text handed on at a time
 READ = 1 << 20  # bytes read from the file at a time
-SMALLEST_PART = 256 << 10
+SMALLEST_PART = 1 << 20
 MAX_BLOCK = 1 << 16  # a BGZF block, compressed or not (SAMv1, section 4.1)
 
 
