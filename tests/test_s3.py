@@ -206,7 +206,7 @@ HALF = head() + records(50) + record(30_000_000, "./1", "0|0") + record(30_000_0
 BAD = head() + records(50) + record(5, "0|7", "0|0") + record(6, "x", "0|0")
 CASES = {
     "cohort": ("vcf", {"cohort.vcf.gz": bgzf((head() + records(30_000, 1000)).encode())}, []),
-    "cohort in text": ("vcf", {"cohort.vcf": head() + records(30_000, 1000)}, []),
+    "cohort in text": ("vcf", {"cohort.vcf": head() + records(60_000, 1000)}, []),  # two parts
     "plain gzip": ("vcf", {"cohort.vcf.gz": gzip.compress(NEW.encode())}, []),
     "individual": ("vcf", {"sample.vcf": WITH_FIELDS}, ["--layout", "by_variant"]),
     "calls that are half missing": ("vcf", {"half.vcf": HALF}, []),
