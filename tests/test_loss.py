@@ -131,7 +131,7 @@ def test_an_executor_is_lost(made: Path, newer: Path, moment: str, victim: str) 
 
 
 def test_the_job_is_killed_at_random_moments(made: Path, newer: Path) -> None:
-    chosen = random.Random(SEED)  # noqa: S311
+    chosen = random.Random(SEED)  # noqa: S311 - no secret
     before = rows(made / "lake" / "variants")
     assert before
     for longest in (0, 1, 4):
