@@ -3,6 +3,7 @@ tests/faults.py together.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,25 @@ __all__ = ["emulator"]
 
 # Jobs of a few seconds: what only pays in long ones costs them a quarter of their CPU.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that does not end within the seconds of its mark fails; what is raised here, no job catches."""
+    mark = request.node.get_closest_marker("patience")
+    if not mark:
+        yield
+        return
+    seconds = mark.args[0]
+
+    def end(*_: object) -> None:
+        pytest.fail(f"this did not end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

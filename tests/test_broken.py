@@ -8,7 +8,6 @@ number of files: BROKEN_SEED, BROKEN_FILES.
 
 import os
 import re
-import signal
 import tempfile
 import zlib
 from collections import Counter, defaultdict
@@ -34,7 +33,7 @@ from vcf_to_parquet import vcf_to_parquet
 SEED = int(os.environ.get("BROKEN_SEED", "2"))
 FILES = int(os.environ.get("BROKEN_FILES", "504"))
 TOGETHER = 24  # files in one run of the job
-SECONDS = 900  # for one of the tests below, with all its runs, beside whatever else is at work
+pytestmark = pytest.mark.patience(900)  # for a test with all its runs, beside whatever else is at work
 CUT = 65_536  # characters of a record that the table rejects keeps
 
 seen: dict[str, Counter[str]] = defaultdict(Counter)
@@ -311,20 +310,6 @@ def passed(path: Path, layout: str) -> tuple[scan.Scan, list[bytes], bool]:
 
 
 # --- tests -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """A job that does not end fails its test."""
-
-    def stop(*_: object) -> None:
-        pytest.fail(f"the jobs did not end within {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("first", range(0, FILES, TOGETHER))

@@ -18,10 +18,10 @@ from genomicslake.errors import LakeError
 from tests import broken
 from tests.broken import Broken
 from tests.independent import _minimal
-from tests.test_broken import CUT, SEED, lines_of, patience, stopped_by
+from tests.test_broken import CUT, SEED, lines_of, stopped_by
 from tests.test_cases import query, rows_of
 
-__all__ = ["patience"]
+pytestmark = pytest.mark.patience(900)
 
 FILES = int(os.environ.get("BROKEN_CLINVAR_FILES", "80"))
 TSV = [*clinvar.GUIDE, *clinvar.VCF]

@@ -12,7 +12,6 @@ else the value as text: a whole number, a float always with its point or exponen
 import gzip
 import re
 import shlex
-import signal
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from vcf_to_parquet import vcf_to_parquet
 
 CASES = Path(__file__).resolve().parent / "cases"
 LAYOUTS = ("by_sample", "by_variant")
-SECONDS = 60  # that a job on a case may take; one that waits for ever fails
+pytestmark = pytest.mark.patience(60)
 
 Row = tuple[str, ...]
 
@@ -224,24 +223,10 @@ STRICT = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def started() -> None:
     """Hail and Spark, which take their time only once."""
     session.start()
-
-
-@pytest.fixture(autouse=True)
-def limited(started: None) -> Iterator[None]:  # noqa: ARG001 - asked for so that it comes first
-    """Fail a test whose job does not come to an end."""
-
-    def stop(*_: object) -> None:
-        pytest.fail(f"the job did not end within {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(("case", "layout"), VCF)

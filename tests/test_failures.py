@@ -128,21 +128,7 @@ class Lake:
 
 
 PATIENCE = 60  # seconds for a test; a job that never ends would be the worst of failures
-LONG = {"test_job_killed_while_it_writes": 240}
-
-
-@pytest.fixture(autouse=True)
-def patience(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A job that does not end fails its test; what is raised here, no job catches."""
-
-    def end(*_: Any) -> None:
-        pytest.fail("the job does not end")
-
-    previous = signal.signal(signal.SIGALRM, end)
-    signal.alarm(LONG.get(request.function.__name__, PATIENCE))
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+pytestmark = pytest.mark.patience(PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -1070,6 +1056,7 @@ def killed_while_it_writes(command: Sequence[str], staging: Path) -> None:
 
 
 @pytest.mark.parametrize("which", JOBS)
+@pytest.mark.patience(240)
 def test_job_killed_while_it_writes(lake: Lake, which: str) -> None:
     if which == "vcf":
         samples = [f"S{number}" for number in range(300)]

@@ -46,7 +46,7 @@ from tests.test_failures import (
 
 BUCKET = "lake"
 SCRIPTS = {"vcf": "vcf_to_parquet", "clinvar": "clinvar_to_parquet"}
-PATIENCE = 120
+pytestmark = pytest.mark.patience(120)
 
 Rows = list[dict[str, Any]]
 
@@ -180,18 +180,6 @@ def converted(glue: Submitted, which: str, inputs: Sequence[str], table: str, op
     ran = convert(glue, which, inputs, table, options)
     assert ran.error is None
     return ran.told
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    def end(*_: Any) -> None:
-        pytest.fail("this does not end")
-
-    previous = signal.signal(signal.SIGALRM, end)
-    signal.alarm(PATIENCE)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
 
 
 # The same as on a local disk

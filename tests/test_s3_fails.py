@@ -36,11 +36,12 @@ from tests.test_s3 import (
     glue,
     lake,
     package,
-    patience,
     refused,
 )
 
-__all__ = ["buckets", "classes", "credentials", "glue", "lake", "package", "patience"]
+__all__ = ["buckets", "classes", "credentials", "glue", "lake", "package"]
+
+pytestmark = pytest.mark.patience(120)
 
 WRITES = "PUT|POST|DELETE"
 ROWS = {"vcf": (10, 18), "clinvar": (5, 9)}
@@ -213,7 +214,7 @@ def test_what_is_to_be_published_is_gone(lake: Lake, publishing: Publishing) -> 
         S3Table(table).prepare()
 
 
-@pytest.mark.parametrize("kill", range(3))
+@pytest.mark.parametrize("kill", [*range(3), "amid the copies"])
 def test_a_job_is_killed_at_any_of_its_requests(
     emulator: Emulator,
     lake: Lake,
@@ -222,17 +223,21 @@ def test_a_job_is_killed_at_any_of_its_requests(
     classes: Path,
     package: Path,
     credentials: dict[str, str],
-    kill: int,
+    kill: int | str,
 ) -> None:
-    """The job as a whole, at moments that a seed chooses among all requests."""
+    """The job as a whole, at moments that a seed chooses among all requests, and where one sample's file is to follow
+    another's to its place.
+    """
     other = Lake(emulator, f"{lake.folder}-counted")
     other.copy(lake)
     with failing(emulator, times=0) as count:
         converted(glue, "vcf", [inputs["vcf"]], other.table("vcf"))
         requests = int(count.read_text())
-    after = Random(f"{SEED} {kill}").randrange(requests)  # noqa: S311 - no secret
-    own = Lake(emulator, f"{lake.folder}-{after}")
+    own = Lake(emulator, f"{lake.folder}-killed")
     own.copy(lake)
+    when: dict[str, Any] = {"after": Random(f"{SEED} {kill}").randrange(requests)}  # noqa: S311 - no secret
+    if kill == "amid the copies":
+        when = {"method": "PUT", "path": rf"^/{BUCKET}/{own.folder}/tables/[a-z]+/sampleid", "after": 1}
     script = submitted.RESOURCES / "scripts" / "vcf_to_parquet.py"
     arguments = ["--input_path", inputs["vcf"], "--output_path", own.table("vcf")]
     process = subprocess.Popen(
@@ -243,7 +248,7 @@ def test_a_job_is_killed_at_any_of_its_requests(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    with failing(emulator, after=after, kill=os.getpgid(process.pid)):
+    with failing(emulator, **when, kill=os.getpgid(process.pid)):
         process.communicate(b"go\n")
     assert process.returncode == -9
     readable(own, lake.rows("vcf"), other.rows("vcf"))
