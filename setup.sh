@@ -133,6 +133,7 @@ case $verb in
     ;;
   bench)
     install local
+    install bench "$root/.venv-bench"
     use_java
     cd "$root"
     PYTHONPATH=code/resources:code/resources/scripts:. exec "$venv/bin/python" -m benchmarks "$@"
@@ -144,7 +145,7 @@ case $verb in
     uv pip compile pyproject.toml "${options[@]}" --output-file requirements/local.txt
     uv pip compile pyproject.toml "${options[@]}" --extra test --extra lint \
       --constraints requirements/local.txt --output-file requirements/test.txt
-    for group in audit checkov deploy emulator java taskcat; do
+    for group in audit bench checkov deploy emulator java taskcat; do
       uv pip compile --group "pyproject.toml:$group" "${options[@]}" --output-file "requirements/$group.txt"
     done
     # what the pipeline's builds and the notebook install; Glue has PySpark

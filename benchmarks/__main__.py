@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("accounting",)
+NAMES = ("accounting", "by_sample", "clinvar")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

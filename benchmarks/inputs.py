@@ -1,10 +1,12 @@
-"""VCF files for benchmarks, made from a seed."""
+"""VCF and ClinVar files for benchmarks, made from a seed."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 
 from setup.demo.bgzf import compress
+from setup.demo.clinvar import COLUMNS as CLINVAR
 
 HEAD = (
     "##fileformat=VCFv4.2\n##contig=<ID=22,length=51304566>\n"
@@ -22,17 +24,33 @@ FIELDS = (
 
 
 def cohort(path: Path, variants: int, samples: int, seed: int = 22) -> None:
-    """A phased cohort: genotypes only, as many rare variants as there are in people (frequencies as 1/x)."""
+    """A phased cohort: genotypes only, with the frequencies of 1000 Genomes phase 3, of whose 84 million variants 64
+    are below 0.5 % and 8 above 5 % (doi:10.1038/nature15393); one in twenty is an insertion or deletion.
+    """
     random = np.random.default_rng(seed)
     names = "\t".join(f"S{number:05d}" for number in range(samples))
     calls = np.array([b"0|0", b"0|1", b"1|0", b"1|1"])
+    lowest = max(1 / (2 * samples), 1e-4)
+    edges = np.log([[lowest, 0.005], [0.005, 0.05], [0.05, 0.5]])
+    frequencies = np.exp(random.uniform(*edges[random.choice(3, variants, p=[64 / 84, 12 / 84, 8 / 84])].T))
+    positions = 20_000_000 + np.cumsum(random.integers(1, 60, variants))
     lines = [f"{HEAD}{COLUMNS}\t{names}\n".encode()]
-    for number in range(variants):
-        frequency = 0.5 ** (1 + 10 * random.random())
-        alleles = random.random((2, samples)) < frequency
+    for number, (position, frequency) in enumerate(zip(positions, frequencies, strict=True)):
+        alleles = random.random((2, samples), np.float32) < frequency
         text = b"\t".join(calls[2 * alleles[0] + alleles[1]])
-        lines.append(f"22\t{20_000_000 + 7 * number}\trs{number}\tA\tG\t.\tPASS\t.\tGT\t".encode() + text + b"\n")
+        reference, alternate = _alleles(random)
+        site = f"22\t{position}\trs{number}\t{reference}\t{alternate}\t.\tPASS\t.\tGT\t"
+        lines.append(site.encode() + text + b"\n")
     path.write_bytes(compress(b"".join(lines)))
+
+
+def _alleles(random: np.random.Generator) -> tuple[str, str]:
+    """Two different bases, or one and it with others behind it."""
+    reference, alternate = random.choice(list("ACGT"), 2, replace=False)
+    if random.random() < 0.05:
+        longer = reference + "".join(random.choice(list("ACGT"), random.integers(1, 9)))
+        return (reference, longer) if random.random() < 0.5 else (longer, reference)
+    return reference, alternate
 
 
 def individual(path: Path, variants: int, seed: int = 22) -> None:
@@ -67,3 +85,57 @@ def gvcf(path: Path, records: int, seed: int = 22) -> None:
             cell = f"GT:AD:DP:GQ:PL\t0/1:{values[0]},{values[1]},0:{values[2]}:{values[3]}:{likelihoods}"
             lines.append(f"22\t{at}\t.\tC\tT,<NON_REF>\t50\t.\tI0={values[4]};F0=0.5\t{cell}\n")
     path.write_bytes(compress("".join(lines).encode()))
+
+
+def clinvar(path: Path, rows: int, seed: int = 22) -> None:
+    """A variant_summary.txt.gz of NCBI's 43 columns; two rows a variant, one in ten an insertion or deletion."""
+    random = np.random.default_rng(seed)
+    bases = np.array(list("ACGT"))
+    lines = ["\t".join(CLINVAR)]
+    significances = ("Uncertain significance", "Likely benign", "Benign", "Pathogenic", "drug response")
+    for number in range(rows // 2):
+        whole = [int(value) for value in random.integers(1, 10_000_000, 8)]
+        reference, alternate = bases[random.choice(4, 2, replace=False)]
+        if whole[0] % 10 == 0:
+            alternate = reference + "".join(bases[random.integers(0, 4, whole[1] % 7 + 1)])
+        gene, phenotypes = f"GENE{whole[2] % 20_000}", whole[3] % 3 + 1
+        row = {
+            "#AlleleID": number + 15_000,
+            "Type": "single nucleotide variant" if len(alternate) == 1 else "Insertion",
+            "Name": f"NM_{whole[4]:09d}.3({gene}):c.{whole[5] % 5_000}{reference}>{alternate} (p.Arg99Leu)",
+            "GeneID": whole[2] % 20_000,
+            "GeneSymbol": gene,
+            "HGNC_ID": f"HGNC:{whole[2] % 40_000}",
+            "ClinicalSignificance": significances[whole[6] % 5],
+            "ClinSigSimple": whole[6] % 2,
+            "LastEvaluated": f"Dec {whole[7] % 28 + 1}, 2024",
+            "RS# (dbSNP)": whole[6] if whole[6] % 4 else -1,
+            "RCVaccession": "|".join(f"RCV{value:09d}" for value in whole[:phenotypes]),
+            "PhenotypeIDS": "|".join(
+                f"MONDO:MONDO:{value:07d},MedGen:C{value},OMIM:{value}" for value in whole[:phenotypes]
+            ),
+            "PhenotypeList": "|".join(f"Hereditary disorder of type {value % 900}" for value in whole[:phenotypes]),
+            "Origin": "germline",
+            "OriginSimple": "germline",
+            "ReferenceAllele": "na",
+            "AlternateAllele": "na",
+            "Cytogenetic": f"{whole[7] % 22 + 1}p22.1",
+            "ReviewStatus": "criteria provided, single submitter",
+            "NumberSubmitters": phenotypes,
+            "OtherIDs": f"ClinGen:CA{whole[1]}",
+            "VariationID": number,
+            "ReferenceAlleleVCF": reference,
+            "AlternateAlleleVCF": alternate,
+            "SCVsForAggregateGermlineClassification": "|".join(f"SCV{value:09d}" for value in whole[:phenotypes]),
+        }
+        for assembly, shift in (("GRCh37", 0), ("GRCh38", 40_000)):
+            start = 1_000_000 + whole[0] * 5 + shift
+            place = {
+                "Assembly": assembly,
+                "Chromosome": whole[7] % 22 + 1,
+                "PositionVCF": start,
+                "Start": start,
+                "Stop": start,
+            }
+            lines.append("\t".join(map(str, {**CLINVAR, **row, **place}.values())))
+    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 6, mtime=0))

@@ -28,6 +28,7 @@ from genomicslake.records import RecordCheck
 from tests import broken, independent
 from tests.broken import Broken
 from tests.test_cases import listed, query, rows_of
+from tests.test_readers import content
 from vcf_to_parquet import vcf_to_parquet
 
 SEED = int(os.environ.get("BROKEN_SEED", "2"))
@@ -135,11 +136,11 @@ def groups(files: dict[Path, Broken], layout: str) -> list[dict[Path, Broken]]:
     return [together, *groups_]
 
 
-def run(files: dict[Path, Broken], table: Path, layout: str) -> dict[Path, Broken]:
+def run(files: dict[Path, Broken], table: Path, layout: str, reader: str = "auto") -> dict[Path, Broken]:
     """Load files together; those that stop the job are taken out. The files that were loaded."""
     left = dict(files)
     while left:
-        options = ["--layout", layout, "--on_error", "reject", "--reference_genome", "GRCh37"]
+        options = ["--layout", layout, "--on_error", "reject", "--reference_genome", "GRCh37", "--reader", reader]
         try:
             vcf_to_parquet(["--input_path", *map(str, left), "--output_path", str(table), *options])
         except LakeError as error:
@@ -328,7 +329,12 @@ def test_broken_files(first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         seen["mutations"].update(made.mutations)
     for number, group in enumerate(groups(files, layout)):
         table = tmp_path / f"lake-{number}" / "variants"
-        for path, made in run(group, table, layout).items():
+        loaded = run(group, table, layout)
+        if layout == "by_sample" and loaded:
+            by_hail = tmp_path / f"hail-{number}" / "variants"
+            assert run(loaded, by_hail, layout, "hail") == loaded
+            assert content(table) == content(by_hail)
+        for path, made in loaded.items():
             try:
                 check(path, made, table, layout, tmp_path / f"checked-{path.name}")
             except BaseException:

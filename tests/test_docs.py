@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from botocore import xform_name
 
+from benchmarks import results
 from clinvar_to_parquet import clinvar_to_parquet
 from genomicslake.errors import LakeError
 from genomicslake.reasons import Reason
@@ -162,3 +163,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in link:
             assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_performance_has_the_results() -> None:
+    page = results.PAGE.read_text(encoding="utf-8")
+    assert {file.stem for file in results.FOLDER.glob("*.json")} <= set(re.findall(r"<!-- (\w+) -->", page))
+    assert results.paged(page) == page

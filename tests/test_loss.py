@@ -17,9 +17,10 @@ from tests.test_failures import head, record
 from tests.test_kills import OLDER, given
 
 SCRIPT = submitted.RESOURCES / "scripts" / "vcf_to_parquet.py"
-SAMPLES, RECORDS = 50, 2_000
+SAMPLES, RECORDS = 400, 2_000
 SEED = 5
 PATIENCE = 150  # seconds
+WRITTEN = ("sampleid=*", "_temporary/0/_temporary")  # by the direct reader's tasks, and by Spark
 COMMITS = "spark_sql_sources_commitProtocolClass"
 PLAINLY = "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol"
 
@@ -56,7 +57,7 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Job:
     """The job as a process of its own, by spark-submit, with executors that are processes, too."""
 
-    def __init__(self, folder: Path, path: Path, master: str) -> None:
+    def __init__(self, folder: Path, path: Path, master: str, *options: str) -> None:
         home = folder / "spark"
         home.mkdir(exist_ok=True)
         for name in ("bin", "jars", "python"):
@@ -66,7 +67,7 @@ class Job:
         package = zipped or folder / "genomicslake.zip"
         self.home, self.table = home, folder / "lake" / "variants"
         self._log = folder / "log"
-        arguments = ["--input_path", str(path), "--output_path", str(self.table)]
+        arguments = ["--input_path", str(path), "--output_path", str(self.table), *options]
         settings = {"spark_master": master, "spark_submit_pyFiles": str(package), COMMITS: PLAINLY}
         with self._log.open("w") as output:
             self.process = subprocess.Popen(
@@ -87,7 +88,8 @@ class Job:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process.poll() is None, self.told
-            if moment == "writing" and list(self.table.parent.glob(".staging-variants/*/data/_temporary/0/_temporary")):
+            aside = self.table.parent.glob(".staging-variants/*/data")
+            if moment == "writing" and any(list(data.glob(name)) for data in aside for name in WRITTEN):
                 return
             if moment == "reading" and processes(self.home, "pyspark.daemon"):
                 return
@@ -110,12 +112,16 @@ def made(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("moment", "victim"),
-    [("reading", "pyspark.daemon"), ("writing", "CoarseGrainedExecutorBackend")],
+    ("moment", "victim", "reader"),
+    [
+        ("reading", "pyspark.daemon", "direct"),
+        ("writing", "CoarseGrainedExecutorBackend", "direct"),
+        ("writing", "CoarseGrainedExecutorBackend", "hail"),
+    ],
 )
-def test_an_executor_is_lost(made: Path, newer: Path, moment: str, victim: str) -> None:
+def test_an_executor_is_lost(made: Path, newer: Path, moment: str, victim: str, reader: str) -> None:
     """Its tasks are done again by another, and count once."""
-    job = Job(made, newer, "local-cluster[2,1,1024]")
+    job = Job(made, newer, "local-cluster[2,1,1024]", "--reader", reader)
     try:
         job.reaches(moment)
         lost = processes(job.home, victim)

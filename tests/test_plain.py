@@ -74,6 +74,32 @@ def test_sites_without_samples_are_plain() -> None:
     assert plain_lines([SITE, SITE, f"{SITE}\r", without_info, f"{without_info}\t", f"{SITE}\tGT"], 0) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("keys", "cells"),
+    [
+        ("GT", ["0|1", "1/1", "./.", "0/0"]),
+        ("GT", [".|.", "1|1", "0|0", "1|0"]),
+        ("GT:DP", ["0:5", "1:7", "1:0", ".:9"]),  # as long as calls of two alleles
+        ("GT:DP", ["0:5", "1|1", "0|0", "0/1"]),
+        ("GT:DP", ["1", "0|1:3", "1|0", ".:5"]),  # together as long as four of three
+        ("GT", ["1", "0", "0|1", "."]),
+    ],
+)
+def test_calls_that_are_told_at_once(keys: str, cells: list[str], end: str, tmp_path: Path) -> None:
+    """Most files have cells of three characters: an allele, a separator, another allele."""
+    records = [
+        f"22\t{100 + number}\t.\tA\tC\t.\t.\t.\t{keys}\t" + "\t".join(cells[number % 4 :] + cells[: number % 4])
+        for number in range(plain.FEWEST)
+    ]
+    check = RecordCheck(head(len(cells)), CONTIGS, False)
+    text = "".join(record + end for record in records).encode()
+    assert plain.read(text, check).is_plain.all()
+    at_once, one_by_one = scans(text, check, tmp_path)
+    assert (at_once.rows, at_once.checksum) == (one_by_one.rows, one_by_one.checksum)
+    assert at_once.rows > plain.FEWEST - 2  # less what scans leaves out
+
+
 @pytest.mark.parametrize("every_field", [True, False])
 @pytest.mark.parametrize(
     "record",

@@ -18,13 +18,14 @@ from genomicslake.sources import BGZF_EOF, GZIP_MAGIC, Container, Source, filesy
 AGAIN = "Fetch the file again."
 CHUNK = 4 << 20  # bytes of text handed on at a time
 READ = 1 << 20  # bytes read from the file at a time
+PIECE = 1 << 16  # bytes of plain gzip that are inflated at a time
 SMALLEST_PART = 1 << 20
 MAX_BLOCK = 1 << 16  # a BGZF block, compressed or not (SAMv1, section 4.1)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A range [start, end) of a file's bytes; plain gzip can't be split and is one part."""
+    """A range [start, end) of a file's bytes; of plain gzip, what is inflated from the pieces that begin in it."""
 
     path: str
     container: Container
@@ -35,8 +36,11 @@ class Part:
 
 
 def parts(source: Source, wanted: int) -> list[Part]:
-    """About `wanted` parts of a file, in file order, none smaller than SMALLEST_PART bytes."""
-    count = 1 if source.container == "gzip" else max(1, min(wanted, source.size // SMALLEST_PART))
+    """About `wanted` parts of a file, in file order, none smaller than SMALLEST_PART bytes. Of plain gzip a quarter of
+    that, for each task has to inflate what stands before its part, too.
+    """
+    wanted = -(-wanted // 4) if source.container == "gzip" else wanted
+    count = max(1, min(wanted, source.size // SMALLEST_PART))
     step = -(-source.size // count)
     edges = [*range(0, source.size, step), source.size]
     return [Part(source.path, source.container, a, b, source.size, source.encoding) for a, b in pairwise(edges)]
@@ -143,17 +147,23 @@ def _plain(file: Any, part: Part) -> Blocks:
 
 
 def _gzip(file: Any, part: Part) -> Blocks:
-    """Gzip of one or more members, checked to its last byte."""
+    """Gzip of one or more members, checked to its last byte by who reads to it: as always, the last part."""
     stream = zlib.decompressobj(wbits=31)
-    data = b""
+    data, at = b"", -PIECE
     try:
-        while data or (data := file.read(MAX_BLOCK)):
+        while True:
+            if not data:
+                data, at = file.read(PIECE), at + PIECE
+                if not data:
+                    break
             if stream.eof:  # another member, or padding as tapes leave it
                 data = data.lstrip(b"\0")
                 if not data:
                     continue
                 stream = zlib.decompressobj(wbits=31)
-            yield stream.decompress(data), False
+            text = stream.decompress(data)
+            if at >= part.start:
+                yield text, at >= part.end
             data = stream.unused_data
     except zlib.error as error:
         raise LakeError(f"the gzip data are corrupt ({error})", where=part.path, todo=AGAIN) from error

@@ -130,7 +130,7 @@ def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) ->
         found = found[is_sound]
     calls = np.full((len(found), 1), MISSING, np.int8), np.full((len(found), 1), ABSENT, np.int8)
     if check.header.samples:
-        calls = _calls(lines.text, lines.column_starts(found, _COLUMNS + 2, len(check.header.samples)))
+        calls = _calls(lines, found, len(check.header.samples))
     split = zip(*(text.split(",") for text in texts), strict=True) if kind.alternates > 1 else [texts]
     starts = positions - 1
     ends = np.where(ends > starts, ends, starts + reference - id_ - 1)
@@ -269,12 +269,36 @@ def _matching(lines: _Lines, found: Positions, kind: Kind, check: RecordCheck) -
     return plain
 
 
-def _calls(text: npt.NDArray[np.uint8], starts: Positions) -> tuple[Alleles, Alleles]:
-    """The alleles of the plain calls that begin at bytes of a text."""
-    separators = text[starts + 1]
-    has_two = (separators == _SLASH) | (separators == _BAR)
-    return _allele(text[starts]), np.where(has_two, _allele(text[starts + 2]), ABSENT).astype(np.int8)
+def _calls(lines: _Lines, found: Positions, samples: int) -> tuple[Alleles, Alleles]:
+    """The alleles of the plain calls of so many samples in lines."""
+    cells = _cells_of_three(lines, found, samples)
+    if cells is not None:
+        return _allele(cells[:, ::4]), _allele(cells[:, 2::4])
+    starts = lines.column_starts(found, _COLUMNS + 2, samples)
+    second = np.where(_is_separator(lines.text[starts + 1]), _allele(lines.text[starts + 2]), ABSENT)
+    return _allele(lines.text[starts]), second.astype(np.int8)
+
+
+def _cells_of_three(lines: _Lines, found: Positions, samples: int) -> npt.NDArray[np.uint8] | None:
+    """The text of the cells of lines where each is an allele, a separator and another, and the byte behind it; None
+    where one isn't. As there are so many cells, tabs in these places are all of them.
+    """
+    starts = lines.column_ends(found, _COLUMNS + 1) + 1
+    if not (lines.ends(found) - starts == 4 * samples - 1).all():
+        return None
+    cells = np.empty((len(found), 4 * samples), np.uint8)
+    for row, start in zip(cells, starts.tolist(), strict=True):
+        row[:] = lines.text[start : start + 4 * samples]
+    is_such = (cells[:, 3:-1:4] == _TAB).all() and _is_separator(cells[:, 1::4]).all()
+    return cells if is_such else None
+
+
+def _is_separator(characters: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    is_such: npt.NDArray[np.bool_] = (characters == _SLASH) | (characters == _BAR)
+    return is_such
 
 
 def _allele(characters: npt.NDArray[np.uint8]) -> Alleles:
-    return np.where(characters == _DOT, MISSING, characters.astype(np.int8) - _ZERO).astype(np.int8)
+    found = (characters - np.uint8(_ZERO)).view(np.int8)
+    found[found == _DOT - _ZERO] = MISSING
+    return found

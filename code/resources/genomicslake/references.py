@@ -1,11 +1,12 @@
 """Reference genomes: which one a file's positions refer to, and what its contigs are called in it."""
 
-import importlib.resources
+import importlib.util
 import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 from genomicslake.errors import LakeError
 from genomicslake.header import Header
@@ -78,23 +79,38 @@ def guessed(reference: str) -> str | None:
     return None if not found else "GRCh38" if found[2] == "38" else "GRCh37"
 
 
+def hails_jar() -> Path:
+    """Where Hail's jar is, if it is in its Python package. Hail is not imported, which takes two seconds."""
+    found = importlib.util.find_spec("hail")
+    return Path(*(found.submodule_search_locations or []) if found else [], "backend", "hail-all-spark.jar")
+
+
 @cache
 def lengths() -> dict[str, dict[str, int]]:
-    """The lengths of the genomes' contigs, as Hail has them: out of its jar, or from itself where that is elsewhere."""
-    jar = importlib.resources.files("hail") / "backend" / "hail-all-spark.jar"
-    if not jar.is_file():  # on Glue
-        import hail as hl
-
-        from genomicslake import session
-
-        session.start()
-        return {genome: dict(hl.get_reference(genome).lengths) for genome in GENOMES}
-    with jar.open("rb") as file, zipfile.ZipFile(file) as archive:
-        told = [json.loads(archive.read(f"reference/{genome.lower()}.json")) for genome in GENOMES]
+    """The lengths of the genomes' contigs, as Hail has them: out of its jar, or from the JVM that has it on Glue."""
+    jar = hails_jar()
     return {
-        genome: {contig["name"]: contig["length"] for contig in one["contigs"]}
-        for genome, one in zip(GENOMES, told, strict=True)
+        genome: {contig["name"]: contig["length"] for contig in json.loads(told)["contigs"]}
+        for genome, told in zip(GENOMES, _of_file(jar) or _of_jvm(), strict=True)
     }
+
+
+def _of_file(jar: Path) -> list[str]:
+    if not jar.is_file():
+        return []
+    with zipfile.ZipFile(jar) as archive:
+        return [archive.read(name).decode() for name in _RESOURCES]
+
+
+def _of_jvm() -> list[str]:
+    from genomicslake import session
+
+    jvm = session.spark().sparkContext._jvm
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    return [jvm.org.apache.commons.io.IOUtils.toString(loader.getResource(name), "UTF-8") for name in _RESOURCES]
+
+
+_RESOURCES = [f"reference/{genome.lower()}.json" for genome in GENOMES]
 
 
 def aliases(lengths: Lengths, contigs: Sequence[str] | None = None) -> dict[str, str]:

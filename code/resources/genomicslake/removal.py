@@ -106,7 +106,7 @@ def _take_out(table: Table, samples: frozenset[str], options: argparse.Namespace
         return
     from genomicslake import session
 
-    session.start()
+    session.spark()
     table.folder("data")
     leaving = [Pairs(there)]
     say(f"taking {len(there)} samples out of {table.name}, {current['rows']:,} rows")

@@ -3,7 +3,7 @@ which rows are to come of them.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,8 +19,20 @@ from genomicslake.plain import Group
 from genomicslake.reasons import Problem, Reason
 from genomicslake.records import HEADER_LINE, RecordCheck
 from genomicslake.rejects import SHOWN, Rejected
+from genomicslake.shuffle import HELD, Buckets, Collector, Rows, Shuffle
 from genomicslake.sources import Source
-from genomicslake.tally import Tally
+from genomicslake.tally import Take, Tally
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to be read; `contigs` has the reference's name for each name that it may use, `lengths` theirs."""
+
+    source: Source
+    header: Header
+    contigs: Mapping[str, str]
+    lengths: Mapping[str, int]
+
 
 DUPLICATE = Problem(Reason.DUPLICATE, "an allele of it stands in an earlier record at this position")
 
@@ -89,22 +101,40 @@ def _lines(chunk: bytes) -> list[bytes]:
 def scan_part(part: Part, check: RecordCheck, left_out: Collection[int] = (), *, keeps_blocks: bool = False) -> Scan:
     """The scan of one part; `left_out` has the lines of it that are duplicates."""
     scan = _PartScan(check, left_out, keeps_blocks)
-    for chunk in lines.chunks_and_gaps(part):
-        if isinstance(chunk, Gap):
-            scan.take_gap(_gap(chunk))
-        else:
-            scan.take(chunk)
+    for _ in scan.taken(part):
+        pass
     return scan.ended()
+
+
+def rows_of_part(part: Part, check: RecordCheck, left_out: Collection[int], rows: Collector) -> Iterator[Rows | Scan]:
+    """The rows of a part for the layout by_sample, and at the end its scan."""
+    scan = _PartScan(check, left_out, False, rows.take)
+    for _ in scan.taken(part):
+        yield from rows.handed_on(HELD)
+    found = scan.ended()
+    yield from rows.handed_on()
+    yield found
 
 
 class _PartScan:
     """The scan of a part, chunk by chunk."""
 
-    def __init__(self, check: RecordCheck, left_out: Collection[int], keeps_blocks: bool) -> None:
+    def __init__(
+        self, check: RecordCheck, left_out: Collection[int], keeps_blocks: bool, take: Take | None = None
+    ) -> None:
         self.found = Scan()
         self.check, self.left_out = check, left_out
-        self.tally = Tally(check.header.samples_of_rows, check.every_field, keeps_blocks)
+        self.tally = Tally(check.header.samples_of_rows, check.every_field, keeps_blocks, take)
         self.chromosomes = {name: references.chromosome(name) for name in check.contigs}
+
+    def taken(self, part: Part) -> Iterator[None]:
+        """Take a part, and stop after each chunk."""
+        for chunk in lines.chunks_and_gaps(part):
+            if isinstance(chunk, Gap):
+                self.take_gap(_gap(chunk))
+            else:
+                self.take(chunk)
+            yield
 
     def take_gap(self, gap: Gap) -> None:
         """Take the place where lines are lost."""
@@ -178,44 +208,61 @@ class _PartScan:
 
 def scan(
     context: Any,
-    source: Source,
-    header: Header,
-    contigs: Mapping[str, int],
+    inputs: Sequence[Input],
     every_field: bool,
     keeps_blocks: bool = False,
-) -> Scan:
-    """The scan of a file by Spark's tasks.
+    shuffle: Shuffle | None = None,
+) -> list[Scan]:
+    """The scan of each file, by Spark's tasks, which also read the rows for the layout by_sample if there is a
+    `shuffle` to take them.
 
-    Raises LakeError where a second header stands in the file whose samples are others: what follows would be theirs.
+    Raises LakeError where a second header stands in a file whose samples are others: what follows would be theirs.
     """
-    parts = lines.parts(source, tasks.count(context))
-    known = dict(contigs)
+    parts = [lines.parts(one.source, tasks.count(context)) for one in inputs]
+    items = [(file, number, part) for file, found in enumerate(parts) for number, part in enumerate(found)]
 
-    def scanned(left_out: Mapping[int, set[int]]) -> tuple[Scan, list[Loci]]:
-        def task(numbered_part: tuple[int, Part]) -> Scan:
-            number, part = numbered_part
-            check = RecordCheck(header, known, every_field)
-            return scan_part(part, check, left_out.get(number, ()), keeps_blocks=keeps_blocks)
+    def check(file: int) -> RecordCheck:
+        return RecordCheck(inputs[file].header, inputs[file].lengths, every_field)
 
-        total, loci = Scan(parts=parts), []
-        for found in tasks.each(context, list(enumerate(parts)), task):
-            loci.append(found.loci)
-            _add(total, found, header.lines)
-        return total, loci
+    def scanned(left_out: Mapping[tuple[int, int], set[int]]) -> tuple[list[Scan], list[list[Loci]]]:
+        def task(item: tuple[int, int, Part]) -> Scan:
+            file, number, part = item
+            return scan_part(part, check(file), left_out.get((file, number), ()), keeps_blocks=keeps_blocks)
 
-    total, loci = scanned({})
-    if total.other_headers:
+        def rows(buckets: Buckets, item: tuple[int, int, Part]) -> Iterator[Rows | Scan]:
+            file, number, part = item
+            collector = Collector(buckets, (file, number), inputs[file].header.samples)
+            return rows_of_part(part, check(file), left_out.get((file, number), ()), collector)
+
+        totals, loci = [Scan(parts=found) for found in parts], [list[Loci]() for _ in parts]
+        told = shuffle.read(items, rows) if shuffle else tasks.each(context, items, task)
+        for (file, *_), found in zip(items, told, strict=True):
+            loci[file].append(found.loci)
+            _add(totals[file], found, inputs[file].header.lines)
+        return totals, loci
+
+    totals, loci = scanned({})
+    for one, total in zip(inputs, totals, strict=True):
+        _refuse_other_header(one.source, total)
+    found = {
+        file: _duplicates(context, total, lambda file=file: check(file))
+        for file, total in enumerate(totals)
+        if duplicates.possible(loci[file])
+    }
+    if any(found.values()):
+        totals, _ = scanned({(file, part): of for file, parts in found.items() for part, of in parts.items()})
+        for file, of_parts in found.items():
+            totals[file].duplicates = of_parts
+    return totals
+
+
+def _refuse_other_header(source: Source, found: Scan) -> None:
+    if found.other_headers:
         raise LakeError(
             "a second header, of other samples, stands among the records",
             where=source.path,
             todo="Was the file put together from several? Load them one by one, or join them with bcftools merge.",
         )
-    if duplicates.possible(loci):
-        found = _duplicates(context, total, lambda: RecordCheck(header, known, every_field))
-        if found:
-            total = scanned(found)[0]
-            total.duplicates = found
-    return total
 
 
 def _duplicates(context: Any, total: Scan, checks: Any) -> dict[int, set[int]]:

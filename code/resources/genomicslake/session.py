@@ -1,4 +1,4 @@
-"""Hail and Spark, started once a process: on Glue and EMR with what stands there, elsewhere on this machine's cores.
+"""Spark and Hail, started once a process: on Glue and EMR with what stands there, elsewhere on this machine's cores.
 
 Where spark-submit started the JVM, as on Glue, it is told there of Hail's jar (Glue: --extra-jars) and of this
 package (--extra-py-files), for the driver and the executors.
@@ -12,14 +12,19 @@ import time
 import warnings
 from pathlib import Path
 
-import hail as hl
 from pyspark.sql import SparkSession
+
+from genomicslake import references
 
 LOCAL = {
     "spark.driver.memory": "3g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+ALONE = {  # without Hail, Spark's JVM only hands on what Python's tasks make
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 HAIL = {  # what Hail sets where it makes the context itself
     "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
@@ -35,33 +40,34 @@ EVERYWHERE = {
 }
 
 
-def start() -> SparkSession:
-    """The session. Hail's log goes to a file in the folder for temporary files."""
-    warnings.filterwarnings("ignore", message="Hail was built and tested with Java 11")
-    warnings.filterwarnings("ignore", message="Hail requires additional configuration")
+def spark(further: dict[str, str] = ALONE) -> SparkSession:
+    """Spark alone, which Hail may join later; `further` has settings for a JVM that is started on this machine."""
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    log = Path(tempfile.gettempdir()) / f"hail-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    managed = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit, so Glue and EMR, started the JVM
-    context = None
-    if managed:  # by itself Hail would put its jar in the place of the executors' class path, which has Glue's own
-        context = SparkSession.builder.config(map=HAIL | EVERYWHERE).getOrCreate().sparkContext
-    else:
-        package = str(Path(__file__).resolve().parents[1])
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
-    hl.init(
-        sc=context,
-        quiet=True,
-        log=str(log),
-        show_progress=False,
-        idempotent=True,
-        spark_conf=None if managed else LOCAL | EVERYWHERE,
-    )
-    session = SparkSession.builder.getOrCreate()
+    conf = HAIL | EVERYWHERE
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit, so Glue and EMR, started the JVM
+        os.environ.setdefault("SPARK_LOCAL_IP", LOCAL["spark.driver.host"])
+        package, paths = str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if package not in paths:
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, *paths]))
+        conf |= LOCAL | further | {"spark.driver.extraClassPath": str(references.hails_jar())}
+    session = SparkSession.builder.config(map=conf).getOrCreate()
     of_hadoop = session.sparkContext._jsc.hadoopConfiguration()
     for name, value in EVERYWHERE.items():  # of a context that was there already, too
         if name.startswith("spark.hadoop."):
             of_hadoop.set(name.removeprefix("spark.hadoop."), value)
         else:
             session.conf.set(name, value)
+    return session
+
+
+def start() -> SparkSession:
+    """Spark and Hail, whose log goes to a file in the folder for temporary files."""
+    import hail as hl  # takes two seconds
+
+    warnings.filterwarnings("ignore", message="Hail was built and tested with Java 11")
+    warnings.filterwarnings("ignore", message="Hail requires additional configuration")
+    log = Path(tempfile.gettempdir()) / f"hail-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    session = spark({})
+    hl.init(sc=session.sparkContext, quiet=True, log=str(log), show_progress=False, idempotent=True)
     return session

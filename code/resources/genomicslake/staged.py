@@ -8,18 +8,15 @@ the phase before the first allele (/0/1, VCF 4.4): in the copy it is left out.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from genomicslake import tasks
 from genomicslake.header import ENDS, TEXT_OF_CALL, Field, Header
-from genomicslake.lines import Gap, Part
-from genomicslake.reasons import Problem, Reason
 from genomicslake.records import RecordCheck
-from genomicslake.rejects import Rejected, Writer
-from genomicslake.scan import DUPLICATE, Scan, numbered
-from genomicslake.sources import HADOOP_SAFE, Source, filesystem
+from genomicslake.scan import Input, Scan
+from genomicslake.sifting import Sound, sift
+from genomicslake.sources import HADOOP_SAFE, filesystem
 from genomicslake.variants import Readable, header_lines
 
 _HADOOP_SAFE = re.compile(HADOOP_SAFE)
@@ -40,20 +37,10 @@ def declared(header: Header, scan: Scan) -> Header:
     return replace(header, info=info, format=header.format | formats | {"GT": Field("GT", "1", "String")})
 
 
-def readable(
-    context: Any,
-    source: Source,
-    header: Header,
-    found: Scan,
-    check: tuple[Mapping[str, int], bool],
-    contigs: Mapping[str, str],
-    folder: str,
-) -> Readable:
-    """What Hail is to read instead of `source`; copies and the header go to `folder`. `contigs` has the reference's
-    name for each contig.
-    """
-    every_field, checked = check[1], header
-    header = declared(header, found)
+def readable(context: Any, one: Input, found: Scan, every_field: bool, folder: str) -> Readable:
+    """What Hail is to read instead of a file; copies and the header go to `folder`."""
+    source = one.source
+    header = declared(one.header, found)
     if not every_field:  # all that the layout by_sample looks at
         header = replace(header, info={"END": Field("END", "1", "String")}, format={"GT": header.format["GT"]})
     is_utf8 = source.encoding == "utf-8"
@@ -64,70 +51,36 @@ def readable(
     header_path = f"{folder}/header.vcf"
     _write(header_path, header_lines(header).encode())
     if copied:
-        return Readable(_rewritten(context, checked, found, check, folder), header, header_path, contigs)
+        return Readable(_rewritten(context, one, found, every_field, folder), header, header_path, one.contigs)
     endings: dict[str, str | tuple[str, ...]] = {"plain": ".vcf", "gzip": ".vcf.gz", "bgzf": (".vcf.gz", ".vcf.bgz")}
     path = source.path
     if not (path.endswith(endings[source.container]) and _HADOOP_SAFE.fullmatch(path)):
         path = f"{folder}/copy{'.vcf.bgz' if source.container == 'bgzf' else endings[source.container]}"
         _copy(source.path, path)
     is_gzip = source.container == "gzip"
-    return Readable([path], header, header_path, contigs, force=is_gzip, force_bgz=source.container == "bgzf")
+    return Readable([path], header, header_path, one.contigs, force=is_gzip, force_bgz=source.container == "bgzf")
 
 
-def _rewritten(
-    context: Any,
-    header: Header,
-    found: Scan,
-    check: tuple[Mapping[str, int], bool],
-    folder: str,
-) -> list[str]:
-    contigs, every_field = dict(check[0]), check[1]
-    duplicates = found.duplicates
-    numbered_parts = list(enumerate(zip(found.parts, found.first_lines, strict=True)))
+def _rewritten(context: Any, one: Input, found: Scan, every_field: bool, folder: str) -> list[str]:
+    """The copies of a file's parts that have sound records."""
 
-    def task(numbered_part: tuple[int, tuple[Part, int]]) -> str | None:
-        number, (part, first_line) = numbered_part
-        path = f"{folder}/part-{number:05d}.vcf"
-        rejected = Writer(f"{folder}/rejects-{number:05d}.parquet", part.path)
-        check = RecordCheck(header, contigs, every_field)
-        sound = rewrite_part(part, first_line, check, duplicates.get(number, ()), path, rejected)
-        rejected.close()
-        return path if sound else None
+    def path(number: int) -> str:
+        return f"{folder}/part-{number:05d}.vcf"
 
-    return [path for path in tasks.each(context, numbered_parts, task) if path]
+    def copy(number: int, check: RecordCheck, sound: Sound) -> int:
+        count = 0
+        system, inside = filesystem(path(number))
+        with system.open_output_stream(inside, compression=None) as file:
+            for line, record in sound:
+                whole = check.without(line, record.problems) if record.problems else line
+                if record.ends:
+                    whole = _with_ends(whole, record.ends)
+                file.write(_with_calls_for_hail(whole) + b"\n")
+                count += 1
+        return count
 
-
-def rewrite_part(
-    part: Part, first_line: int, check: RecordCheck, duplicates: Collection[int], path: str, rejected: Writer
-) -> int:
-    """Write the sound records of a part to `path`, what can't be loaded to `rejected`. `first_line` is the number of
-    lines before the part.
-
-    Returns the number of sound records.
-    """
-    sound = 0
-    system, inside = filesystem(path)
-    with system.open_output_stream(inside, compression=None) as file:
-        for number, line in numbered(part):
-            if isinstance(line, Gap):
-                rejected.add(Rejected(first_line + number, Problem(Reason.BLOCK, line.why), line.text))
-                continue
-            if not line or (line.startswith(b"#") and first_line + number <= check.header.lines):
-                continue
-            record = check.read(line)
-            if number in duplicates and not isinstance(record, Problem):
-                record = DUPLICATE
-            if isinstance(record, Problem):
-                rejected.add(Rejected(first_line + number, record, line))
-                continue
-            for problem in record.problems:
-                rejected.add(Rejected(first_line + number, problem, line))
-            whole = check.without(line, record.problems) if record.problems else line
-            if record.ends:
-                whole = _with_ends(whole, record.ends)
-            file.write(_with_calls_for_hail(whole) + b"\n")
-            sound += 1
-    return sound
+    counts = sift(context, one, found, every_field, folder, copy)
+    return [path(number) for number, count in enumerate(counts) if count]
 
 
 def _with_ends(line: bytes, ends: Sequence[int | None]) -> bytes:

@@ -3,9 +3,9 @@
 Hail, which makes the rows, is another reader: a table is published only if what it wrote is what was counted here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,30 @@ from genomicslake.plain import Group
 HELD = 500_000  # rows that are held before they are added up
 
 
+class Sites(NamedTuple):
+    """Alternate alleles as the tables have them, a list or array of each column."""
+
+    chromosomes: Sequence[str]
+    starts: Any
+    ends: Any
+    references: Sequence[str]
+    alternates: Sequence[str]
+
+    @property
+    def codes(self) -> checksums.Codes:
+        """Their codes for the checksum."""
+        chromosomes, starts, ends, references, alternates = self
+        return checksums.sites(
+            checksums.texts(chromosomes), starts, ends, checksums.texts(references), checksums.texts(alternates)
+        )
+
+
+Take = Callable[[Sites, Any, Any, Any], None]  # sites, and of each row the numbers of its site and sample, its state
+
+
 @dataclass
 class Tally:
-    """Counts rows of records as they come; call `flush` at the end.
+    """Counts rows of records as they come, and hands them on to `take`; call `flush` at the end.
 
     `every_call`: a row for each alternate and sample (layout by_variant, where `<NON_REF>` and `<*>` have rows only if
     called, or, if `keeps_blocks`, in records that have no other alternate), otherwise only for those that a sample
@@ -29,6 +50,7 @@ class Tally:
     samples: Sequence[str | None]
     every_call: bool
     keeps_blocks: bool = False
+    take: Take | None = None
     rows: int = 0
     checksum: int = 0
     _sites: list[tuple[str, int, int, str, str]] = field(default_factory=list)
@@ -65,10 +87,8 @@ class Tally:
             rows, states = _rows(number, group.first.ravel(), group.second.ravel(), everybody)
             if not len(rows):  # as of a gVCF's blocks
                 continue
-            sites = _codes(chromosomes, alternate.starts, alternate.ends, alternate.references, alternate.alternates)
-            site, sample = np.divmod(rows, len(self.samples))
-            self.rows += len(rows)
-            self.checksum = checksums.add(self.checksum, checksums.rows(sites[site], self._codes[sample], states))
+            sites = Sites(chromosomes, alternate.starts, alternate.ends, alternate.references, alternate.alternates)
+            self._count(sites, rows // len(self.samples), rows % len(self.samples), states)
 
     def _is_row_of_all(self, is_unspecified: bool, is_block: bool) -> bool:
         """Whether all samples have a row for an alternate, not only those that carry it."""
@@ -92,16 +112,21 @@ class Tally:
         """Add what is held to the count and the checksum."""
         if not self._sites:
             return
-        sites = _codes(*zip(*self._sites, strict=True))
         if self._entries:
             numbers = np.repeat([entry[0] for entry in self._entries], [len(entry[1]) for entry in self._entries])
             samples = np.concatenate([entry[1] for entry in self._entries])
             states = np.concatenate([entry[2] for entry in self._entries])
         else:
             numbers, samples, states = np.array(self._few).T
-        self.rows += len(numbers)
-        self.checksum = checksums.add(self.checksum, checksums.rows(sites[numbers], self._codes[samples], states))
+        self._count(Sites(*zip(*self._sites, strict=True)), numbers, samples, states)
         self._sites, self._entries, self._few, self._held = [], [], [], 0
+
+    def _count(self, sites: Sites, numbers: Any, samples: Any, states: Any) -> None:
+        self.rows += len(numbers)
+        row_codes = checksums.rows(sites.codes[numbers], self._codes[samples], states)
+        self.checksum = checksums.add(self.checksum, row_codes)
+        if self.take:
+            self.take(sites, numbers, samples, states)
 
 
 def _rows(number: int, first: Any, second: Any, everybody: bool) -> tuple[Any, Any]:
@@ -111,12 +136,3 @@ def _rows(number: int, first: Any, second: Any, everybody: bool) -> tuple[Any, A
     copies = (first == number).astype(np.int8) + (second == number)
     known = (first >= 0).astype(np.int8) + (second >= 0)
     return rows, np.where(known == 2, copies, np.where(known == 1, 3 + copies, checksums.NO_CALL))
-
-
-def _codes(
-    chromosomes: Sequence[str], starts: Any, ends: Any, references: Sequence[str], alternates: Sequence[str]
-) -> checksums.Codes:
-    """The codes of alleles."""
-    return checksums.sites(
-        checksums.texts(chromosomes), starts, ends, checksums.texts(references), checksums.texts(alternates)
-    )

@@ -19,14 +19,14 @@ def each(context: Any, items: Sequence[T], task: Callable[[T], R]) -> list[R]:
     """What a function makes of each item, in their order."""
 
     def quick(item: T) -> R:
-        _forget_zips()
+        forget_zips()
         return task(item)
 
     found: list[R] = context.parallelize(items, max(1, min(len(items), count(context)))).map(quick).collect()
     return found
 
 
-def _forget_zips() -> None:
+def forget_zips() -> None:
     """Before each task PySpark's worker calls importlib.invalidate_caches(), for which Python (from 3.10) reads the
     directory of every known zip file anew, PySpark's and Spark's jar a dozen times: a tenth of a second. Those that
     are needed again are found again.

@@ -38,7 +38,7 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     say(f"{len(columns.ncbi)} columns; starting Spark")
     from genomicslake import session  # it takes seconds: after what can fail without it
 
-    spark = session.start()
+    spark = session.spark()
     context = spark.sparkContext
     parts = list(enumerate(lines.parts(count.source, tasks.count(context))))
     say(f"writing {table.name}")
