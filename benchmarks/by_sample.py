@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from benchmarks import contest, inputs, results
 from benchmarks.contest import PEERS, Contest, Rows
-from genomicslake import checksums, writing
+from genomicslake import checksums
+from genomicslake.partitions import sample_of
 
 VARIANTS, SAMPLES = 32_000, 2_504
 
@@ -47,7 +48,7 @@ def _rows(label: str, files: list[Path]) -> Rows:
 def _long(files: list[Path]) -> Any:
     for file in files:
         rows = pq.read_table(file, partitioning=None)
-        if sample := writing.sample_of(str(file)):
+        if sample := sample_of(str(file)):
             rows = rows.append_column("sampleid", pa.array([sample] * len(rows)))
         yield rows
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomicslake import references, session, shuffle
+from genomicslake.partitions import folder_of, sample_of
 from genomicslake.shuffle import Buckets, Collector, Rows
 from genomicslake.tally import Sites
-from genomicslake.writing import sample_of
 
 SAMPLES = ("a", "b c", "d=e", "f", "g")
 GENOTYPES = {1: (0, 1), 2: (1, 1), 4: (1, None)}  # by the states of checksums
@@ -65,7 +65,7 @@ def test_names_of_folders_are_those_that_spark_gives() -> None:
     jvm: Any = session.spark().sparkContext._jvm
     spark = jvm.org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils
     for name in [f"S{chr(code)}1" for code in [*range(1, 0x180), 0x1F9EC]]:
-        assert shuffle._escaped(name) == spark.escapePathName(name)
+        assert folder_of(name) == "sampleid=" + spark.escapePathName(name)
 
 
 def test_the_genomes_lengths_where_hails_package_has_no_jar() -> None:

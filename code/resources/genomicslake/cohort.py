@@ -15,10 +15,10 @@ from pyspark import SparkContext
 
 from genomicslake import checksums, tasks, writing
 from genomicslake.errors import LakeError
+from genomicslake.partitions import PARTITION, sample_of
 from genomicslake.publish import Table
 from genomicslake.references import chromosome
 from genomicslake.sources import filesystem
-from genomicslake.writing import PARTITION, sample_of
 
 Record = dict[str, Any]  # of a source, as `_load.json` has it
 Pair = tuple[str, str]  # a sample, and a chromosome as the tables have it

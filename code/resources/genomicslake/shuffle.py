@@ -5,7 +5,6 @@ for each row the number of its allele and the state of its call; so neither hold
 variants there are. The names of files depend on the samples alone: a task that runs again writes the same once more.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,9 +18,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from genomicslake import tasks
+from genomicslake.partitions import folder_of
 from genomicslake.sources import Source, filesystem
 from genomicslake.tally import Sites
-from genomicslake.writing import PARTITION
 
 T = TypeVar("T")
 
@@ -49,7 +48,6 @@ PARQUET = {
     "store_schema": False,  # Arrow's own, a kilobyte a file
 }
 _GENOTYPE0, _GENOTYPE1, _ONE_ALLELE = np.array([0, 0, 1, 0, 1], np.int32), np.array([0, 1, 1, 0, 0], np.int32), 3
-_ESCAPED = re.compile(r'[\x01-\x1f\x7f"#%\'*/:=?\\{\[\]^]')  # in Hive's names of partitions
 
 
 @dataclass(frozen=True)
@@ -206,8 +204,8 @@ def write_bucket(buckets: Buckets, found: Iterable[Rows], folder: str) -> None:
     order = _order(samples - samples.min(), numbers)
     samples, numbers, states = samples[order], numbers[order], states[order]
     for start, end in pairwise(_runs(samples)):
-        name = _escaped(buckets.samples[samples[start]])
-        _write(sites.take(numbers[start:end]), states[start:end], f"{folder}/{PARTITION}={name}")
+        own = f"{folder}/{folder_of(buckets.samples[samples[start]])}"
+        _write(sites.take(numbers[start:end]), states[start:end], own)
 
 
 def _runs(values: Any) -> Any:
@@ -228,7 +226,3 @@ def _write(rows: pa.Table, states: Any, folder: str) -> None:
     rows = rows.append_column("genotype0", pa.array(_GENOTYPE0[states]))
     rows = rows.append_column("genotype1", pa.array(_GENOTYPE1[states], mask=states > _ONE_ALLELE))
     pq.write_table(rows, f"{inside}/rows.parquet", ROW_GROUP, filesystem=system, **PARQUET)
-
-
-def _escaped(sample: str) -> str:
-    return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", sample)

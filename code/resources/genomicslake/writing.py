@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 from pyspark import SparkContext
@@ -10,9 +9,9 @@ from pyspark.sql import DataFrame
 
 from genomicslake import checksums, tasks
 from genomicslake.errors import LakeError
+from genomicslake.partitions import PARTITION, sample_of
 from genomicslake.sources import filesystem
 
-PARTITION = "sampleid"
 _TEXTS = ("chromosome", "referenceallele", "alternateallele")
 
 
@@ -55,9 +54,3 @@ def _read(path: str) -> tuple[int, int]:
             rows += len(table)
             checksum = checksums.add(checksum, checksums.of_table(table, sample))
     return rows, checksum
-
-
-def sample_of(path: str) -> str | None:
-    """The sample in whose folder a file stands; None in a table without such folders."""
-    folder = path.rsplit("/", 2)[-2]
-    return unquote(folder.removeprefix(f"{PARTITION}=")) if folder.startswith(f"{PARTITION}=") else None
