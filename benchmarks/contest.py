@@ -14,6 +14,7 @@ from benchmarks.measured import run as measured
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
 TIMES = 3
+SLOW = 30  # seconds cold, from which on a contender is not run warm
 
 Rows = tuple[int, str | None]  # how many, and their checksum
 
@@ -25,8 +26,9 @@ def run(contests: Sequence["Contest"], path: Path, output: Path) -> dict[str, An
             one.run_cold(path, output)
             print(f"turn {turn + 1}, {one.label}: {one.runs.cold[-1]:.1f} s cold", flush=True)
     for one in contests:
-        one.run_warm(path, output)
-        print(f"{one.label}: {', '.join(f'{seconds:.1f}' for seconds in one.runs.warm)} s warm", flush=True)
+        if min(one.runs.cold) < SLOW:
+            one.run_warm(path, output)
+            print(f"{one.label}: {', '.join(f'{seconds:.1f}' for seconds in one.runs.warm)} s warm", flush=True)
     return {one.label: one.told() for one in contests}
 
 

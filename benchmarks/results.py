@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,17 @@ def table(found: Mapping[str, Any]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for label, one in contenders.items():
-        cold, warm = statistics.median(one["cold"]), statistics.median(one["warm"])
-        of_cold, of_warm = cold / statistics.median(first["cold"]), warm / statistics.median(first["warm"])
+        cold, warm = (_median_and_ratio(one[name], first[name]) for name in ("cold", "warm"))
         equal = (one["rows"], one["checksum"]) == (first["rows"], first["checksum"])
         lines.append(
-            f"| {label} | {cold:.1f} | {of_cold:.1f} | {warm:.1f} | {of_warm:.1f} | {max(one['memory']) / 1e6:,.0f} "
+            f"| {label} | {cold} | {warm} | {max(one['memory']) / 1e6:,.0f} "
             f"| {one['bytes'] / 1e6:.1f} | {one['files']:,} | {one['rows']:,} | {'yes' if equal else 'NO'} |"
         )
     return "\n".join(lines)
+
+
+def _median_and_ratio(seconds: Sequence[float], of_first: Sequence[float]) -> str:
+    if not seconds:
+        return "| "
+    median = statistics.median(seconds)
+    return f"{median:.1f} | {median / statistics.median(of_first):.2f}"

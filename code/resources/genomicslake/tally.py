@@ -1,6 +1,7 @@
 """The rows that a table must get, counted from a VCF's own text while its lines are checked, and their checksum.
 
-Hail, which makes the rows, is another reader: a table is published only if what it wrote is what was counted here.
+A table is published only if what was written is what was counted here: by Hail, which is another reader, or, in layout
+by_sample, from the same rows, handed on to `take`, so that there it tells of what was lost or changed on the way.
 """
 
 from collections.abc import Callable, Sequence
