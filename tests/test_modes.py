@@ -16,6 +16,7 @@ from tests.test_failures import GENOTYPE, head, record, rows_of
 from vcf_to_parquet import vcf_to_parquet
 
 LAYOUTS = ["by_sample", "by_variant"]
+CLUSTERED = "clustered"  # by_sample, and its clustered table
 CONTIG_21 = "##contig=<ID=21,length=48129895>\n"
 
 
@@ -40,7 +41,10 @@ class Lake:
         return str(path)
 
     def load(self, mode: str, *paths: str, options: Sequence[str] = ()) -> None:
-        arguments = ["--layout", self.layout, "--mode", mode, "--output_path", str(self.table), *options]
+        layout = ["--layout", "by_sample"] if self.layout == CLUSTERED else ["--layout", self.layout]
+        if self.layout == CLUSTERED and not self.table.exists():  # from then on, that which stands
+            layout += ["--clustered", CLUSTERED]
+        arguments = [*layout, "--mode", mode, "--output_path", str(self.table), *options]
         vcf_to_parquet([*(["--input_path", *paths] if paths else []), *arguments])
 
     def remove(self, *samples: str) -> None:
@@ -55,7 +59,7 @@ class Lake:
 
     def loads(self) -> list[dict[str, Any]]:
         found = [row for path in (self.folder / "lake" / "loads").iterdir() for row in pq.read_table(path).to_pylist()]
-        return sorted(found, key=lambda load: load["loaded_at"])
+        return sorted((load for load in found if load["dataset"] != CLUSTERED), key=lambda load: load["loaded_at"])
 
     def check(self) -> None:
         """The record of the table is that of its rows, as a whole and source by source."""
@@ -70,9 +74,15 @@ class Lake:
         pairs = {(row["sampleid"], row["chromosome"]) for row in rows}
         assert pairs == {(s, c) for source in told["sources"] for s in source["samples"] for c in source["contigs"]}
         assert not [path for path in self.table.parent.iterdir() if path.name.startswith(".")]
+        if self.layout == CLUSTERED:
+            other = Lake(self.folder, "by_variant")  # no folders
+            other.table = self.table.with_name(CLUSTERED)
+            other.check()
+            assert other.rows() == rows
+            assert {name: told[name] for name in ("rows", "genotypes", "sources")}.items() <= other.standing().items()
 
 
-@pytest.fixture(params=LAYOUTS)
+@pytest.fixture(params=[*LAYOUTS, CLUSTERED])
 def lake(tmp_path: Path, request: pytest.FixtureRequest) -> Lake:
     return Lake(tmp_path, request.param)
 
@@ -145,7 +155,7 @@ def test_what_does_not_go_together(lake: Lake, change: Any, told: str) -> None:
     lake.load("overwrite", lake.given("first.vcf", vcf(["A"]).replace(GENOTYPE, declared)))
     before = lake.rows()
     other = lake.given("other.vcf", change(vcf(["B"])))
-    if told.startswith("column") and lake.layout == "by_sample":
+    if told.startswith("column") and lake.layout != "by_variant":
         lake.load("append", other)  # which has no such column
         return
     with pytest.raises(LakeError, match=told):

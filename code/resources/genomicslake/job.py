@@ -10,8 +10,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,8 @@ import pyarrow
 import pyspark
 
 import genomicslake
-from genomicslake import checksums, cohort, inspection, references, rejects, s3, sources, writing
+from genomicslake import checksums, clustered, cohort, inspection, references, rejects, s3, sources, writing
+from genomicslake.clustered import Clustered
 from genomicslake.errors import LakeError
 from genomicslake.lines import AGAIN
 from genomicslake.publish import Table
@@ -156,6 +157,7 @@ def _run(
     convert: Convert,
     table: Table,
 ) -> None:
+    """Find the input, load it, and bring the clustered table that there is to be in step."""
     found = sources.find(options.input_path, endings, whole=options.on_error == "fail", encoding=options.encoding)
     say(f"checking {len(found)} file(s), {sum(source.size for source in found):,} bytes")
     counts = [Counts(source, sources.sha256(source.path)) for source in found]
@@ -164,7 +166,8 @@ def _run(
     if completed := table.prepare():
         say(f"completed what run {completed} had begun to publish before it died")
     try:
-        result = _made(options, counts, convert, table, identity)
+        with _beside(options, table) as other:
+            result = _made(options, counts, convert, table, other, identity)
     except BaseException:
         with suppress(Exception):  # what happened first is what to tell; the next job takes away what is left
             table.discard()
@@ -179,31 +182,62 @@ def _run(
     say(f"{table.name}: {result.rows:,} rows")
 
 
+@contextmanager
+def _beside(options: argparse.Namespace, table: Table) -> Iterator[Clustered | None]:
+    """The table's clustered one, locked, if there is to be one."""
+    if getattr(options, "layout", None) != "by_sample" or not (name := clustered.name_of(table, options.clustered)):
+        yield None
+        return
+    other = Clustered(table_at(f"{table.parent}/{name}"), table)
+    with other.locked():
+        yield other
+
+
 def _made(
     options: argparse.Namespace,
     counts: list[Counts],
     convert: Convert,
     table: Table,
+    other: Clustered | None,
     identity: str,
 ) -> Result | None:
-    """What the conversion tells of itself, once the table is published; None where the table was made before."""
+    """What the conversion tells of itself, once the tables are published; None where the table was made before."""
     current = table.current()
+    mode = getattr(options, "mode", "overwrite")
+    before = current if mode != "overwrite" else None
     if current and current["identity"] == identity:
         say(f"{table.name} is up to date: {current['rows']:,} rows of run {current['run_id']}; nothing to do")
+        _bring_in_step(other, current)
         return None
-    mode = getattr(options, "mode", "overwrite")
-    if current and mode != "overwrite" and _stands(current, counts, identity):
+    if before and _stands(before, counts, identity):
         say(f"{table.name} has these files already, by the same options; nothing to do")
+        _bring_in_step(other, before)
         return None
     result = convert(options, counts, table)
-    _check(result, table)
-    load = _load(options, table, identity, result)
+    written = table.written()
+    say(f"reading {table.name} back" + (f", writing {other.table.name}" if other else ""))
+    if other:
+        found: tuple[int, int | None] = other.write(written)
+    else:
+        found = writing.genotypes(written) if result.has_genotypes else (table.rows_written(), None)
+    _check(result, table, *found)
+    new = load = _load(options, table, identity, result)
     kept: list[str] = []
-    if current and mode != "overwrite":
-        load, kept = cohort.joined(table, current, load)
+    if before:
+        load, kept = cohort.joined(table, before, load)
+    if other:
+        other.join(new, load, before, [*kept, *(set(table.written()) - set(written))])
     say(f"publishing {load['rows']:,} rows")
     table.publish(load, kept)
+    if other:
+        other.publish()
     return result
+
+
+def _bring_in_step(other: Clustered | None, load: dict[str, Any]) -> None:
+    """Bring the clustered table in step with one that was made before."""
+    if other and other.follow(load):
+        say(f"{other.table.name} was not in step with it, and is now")
 
 
 def _stands(current: dict[str, Any], counts: list[Counts], identity: str) -> bool:
@@ -239,8 +273,10 @@ def refuse(options: argparse.Namespace, count: Counts, rejected: list[Rejected],
         )
 
 
-def _check(result: Result, table: Table) -> None:
-    """Raise LakeError unless every record is loaded or rejected, and what was written is what the records make."""
+def _check(result: Result, table: Table, rows: int, genotypes: int | None) -> None:
+    """Raise LakeError unless every record is loaded or rejected, and what was written, as it was read back, is what the
+    records make.
+    """
     for count in result.counts:
         if count.records != count.loaded + count.rejected:
             raise LakeError(
@@ -248,8 +284,6 @@ def _check(result: Result, table: Table) -> None:
                 where=count.source.path,
                 todo="Nothing was published. This is an error of the program: please report it with the file.",
             )
-    say(f"reading {table.name} back")
-    rows, genotypes = writing.genotypes(table.written()) if result.has_genotypes else (table.rows_written(), None)
     if rows != result.rows:
         raise LakeError(
             f"{rows} rows were written, the records make {result.rows}",
@@ -324,7 +358,7 @@ def options_of(load: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options(options: argparse.Namespace) -> dict[str, Any]:
-    left_out = ("input_path", "output_path", "code_commit", "inspect")
+    left_out = ("input_path", "output_path", "code_commit", "inspect", "clustered")
     return {name: value for name, value in sorted(vars(options).items()) if name not in left_out}
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from genomicslake import tasks
-from genomicslake.partitions import folder_of
+from genomicslake.partitions import PARTITION, folder_of
 from genomicslake.sources import Source, filesystem
 from genomicslake.tally import Sites
 
@@ -40,7 +40,10 @@ SITE = pa.schema(
 _ORDER = [(name, "ascending") for name in SITE.names]
 PARQUET = {
     "compression": "zstd",
-    "use_dictionary": ["chromosome", "referenceallele", "alternateallele", "genotype0", "genotype1"],
+    "use_dictionary": [
+        *("chromosome", "referenceallele", "alternateallele", "genotype0", "genotype1"),
+        PARTITION,  # in the clustered table
+    ],
     "column_encoding": {  # half of what dictionaries of positions take
         "startposition": "DELTA_BINARY_PACKED",
         "endposition": "DELTA_BINARY_PACKED",

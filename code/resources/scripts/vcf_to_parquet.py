@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import cohort, header, job, names, references, removal
+from genomicslake import clustered, cohort, header, job, names, references, removal
 from genomicslake.errors import LakeError
 from genomicslake.job import Counts, Result, say
 from genomicslake.publish import Table
@@ -44,6 +44,12 @@ def vcf_to_parquet(arguments: Sequence[str]) -> None:
         "samples' rows on the same contigs; --samples are taken out of all tables beside this one, too",
     )
     options.add_argument("--samples", nargs="+", default=[], help="to be taken out, by --mode remove")
+    options.add_argument(
+        "--clustered",
+        metavar="NAME",
+        help="a second table beside the one of layout by_sample: the same rows in few files, for questions by region "
+        f"and by sample, kept in step; or {clustered.NONE} (default: the one that stands)",
+    )
     options.add_argument(
         "--reader",
         choices=("auto", "hail", "direct"),
