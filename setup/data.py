@@ -11,25 +11,33 @@ from setup.progress import Doing
 
 def copy(session: boto3.Session, bucket: str, prefix: str, lake: str, doing: Doing) -> str:
     """Copy source files and tables that the lake lacks; what was done, in words. What users put there stays: a source
-    file that exists, and a table with the record of another load.
+    file that exists, and a table with the record of another load. Beside a cohort of theirs, the clustered table is for
+    their next load to make.
     """
     client = session.client("s3")
     from_here = f"{prefix}data/"
     published = [key.removeprefix(from_here) for key in buckets.keys(client, bucket, from_here)]
-    told = []
+    told, stays = [], set()
     for table in names.TABLES:
         folder = f"tables/{table}/"
         record = folder + names.LOAD
         theirs, ours = _load(client, lake, record), _load(client, bucket, from_here + record)
         parts = [key for key in published if key.startswith(folder) and key != record]
-        if theirs is None:
+        if table == names.CLUSTERED_TABLE and names.VARIANTS_TABLE in stays:
+            told.append(
+                f"{table} is made by the next load of {names.VARIANTS_TABLE}" if theirs is None else f"{table} stays"
+            )
+        elif theirs is None:
             doing(f"copying {table}, {len(parts)} objects")
             buckets.copy(session, [(from_here + key, key) for key in parts], bucket, lake, doing)
             # the record last: with it the table is whole
             buckets.copy(session, [(from_here + record, record)], bucket, lake, doing)
             told.append(f"{table} copied")
+        elif theirs == ours:
+            told.append(f"{table} is there")
         else:
-            told.append(f"{table} is there" if theirs == ours else f"{table} is of another load and stays")
+            stays.add(table)
+            told.append(f"{table} is of another load and stays")
     tables = tuple(f"tables/{table}/" for table in names.TABLES)
     there = set(buckets.keys(client, lake, "source/")) | set(buckets.keys(client, lake, "tables/loads/"))
     further = [key for key in published if not key.startswith(tables) and key not in there]

@@ -28,7 +28,13 @@ def make(steps: Steps, folder: Path = names.BUILD / "demo") -> Demonstration:
         step.made = "a cohort's VCF, an individual's VCF and ClinVar, generated from a seed"
     tables = folder / "lake"
     for title, script, table, source, options in (
-        ("cohort to Parquet", "vcf_to_parquet.py", names.VARIANTS_TABLE, sources.cohort, ["--layout", "by_sample"]),
+        (
+            "cohort to Parquet",
+            "vcf_to_parquet.py",
+            names.VARIANTS_TABLE,
+            sources.cohort,
+            ["--layout", "by_sample", "--clustered", names.CLUSTERED_TABLE],
+        ),
         (
             "individual to Parquet",
             "vcf_to_parquet.py",

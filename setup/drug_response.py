@@ -42,10 +42,13 @@ class Lake:
         except pyathena.Error as error:
             raise SetupError(f"Athena, workgroup {self.workgroup}: {error}\nThe query was:\n{sql}") from error
 
-    def query(self, name: str, reference_genome: str) -> str:
-        """The text of a query of code/resources/queries, for this lake's database and a reference genome."""
+    def query(self, name: str, reference_genome: str, variants: str = names.VARIANTS_TABLE) -> str:
+        """The text of a query of code/resources/queries, for this lake's database, a reference genome and the table of
+        the cohort.
+        """
         text = (names.QUERIES / f"{name}.sql").read_text(encoding="utf-8")
-        return Template(text).substitute(database=self.database, reference_genome=reference_genome)
+        filled = {"database": self.database, "reference_genome": reference_genome, "variants": variants}
+        return Template(text).substitute(filled)
 
 
 def ask(

@@ -55,7 +55,7 @@ def run(asked: Local, console: Console) -> None:
         if not is_demo:
             _load(session, lake, asked, steps)
         with steps.step("drug-response report") as step:
-            tables = names.TABLES if is_demo else (names.VARIANTS_TABLE, names.CLINVAR_TABLE)
+            tables = (names.VARIANTS_TABLE, names.CLINVAR_TABLE, *([names.SAMPLE_TABLE] if is_demo else []))
             rows, facts = drug_response.ask(lake, asked.samples, tables, _versions(), is_demo=is_demo)
             report.write(names.REPORT, rows, facts)
             step.made = f"{len(rows)} rows in {_shown(names.REPORT)}"
@@ -165,10 +165,11 @@ def _load(session: boto3.Session, lake: Lake, asked: Local, steps: Steps) -> Non
             step.made = f"{table}: {rows:,} rows, in {told['ExecutionTime']} s of Glue"
     with steps.step("crawlers") as step:
         crawlers.run(session, [code["VariantsCrawler"], code["ClinvarCrawler"]], step.doing)
-        for table in (names.VARIANTS_TABLE, names.CLINVAR_TABLE):
+        loaded = (names.VARIANTS_TABLE, names.CLUSTERED_TABLE, names.CLINVAR_TABLE)
+        for table in loaded:
             crawlers.check_table(session, lake.database, table)
             crawlers.describe_table(session, lake.database, table, load_of(session, lake.bucket, table))
-        step.made = f"{names.VARIANTS_TABLE}, {names.CLINVAR_TABLE}"
+        step.made = ", ".join(loaded)
 
 
 def _delete(session: boto3.Session, emulator: Emulator, steps: Steps) -> None:

@@ -10,14 +10,16 @@ PROJECT = "GenomicsAnalysis"
 DATABASE = PROJECT.lower()
 
 VARIANTS_TABLE = "onekg_chr22_by_sample"
+CLUSTERED_TABLE = "variants"  # the same rows in few files, which no crawler makes
 SAMPLE_TABLE = "sample"
 CLINVAR_TABLE = "clinvar"
-TABLES = (VARIANTS_TABLE, CLINVAR_TABLE, SAMPLE_TABLE)
+TABLES = (VARIANTS_TABLE, CLUSTERED_TABLE, CLINVAR_TABLE, SAMPLE_TABLE)
 ACCOUNTING = ("loads", "rejects")  # tables of what the loads did and left out
 LOAD = "_load.json"  # in a table's folder: the record of the load that made it
 _VARIANT = {"chromosome", "startposition", "endposition", "referenceallele", "alternateallele", "sampleid"}
 COLUMNS = {  # those that the queries need
     VARIANTS_TABLE: _VARIANT | {"genotype0", "genotype1"},
+    CLUSTERED_TABLE: _VARIANT | {"genotype0", "genotype1"},
     SAMPLE_TABLE: _VARIANT | {"genotype0", "genotype1", "rsid", "qual", "filters"},
     CLINVAR_TABLE: {
         *("assembly", "chromosome", "start", "stop", "referenceallele", "alternateallele"),

@@ -112,6 +112,15 @@ def test_the_other_queries(launched: boto3.Session) -> None:
     assert sorted((row[2], row[4], row[8], row[9], row[15]) for row in found) == sorted(expected)
 
 
+@pytest.mark.parametrize("query", ["drug_response", "carriers"])
+def test_both_tables_of_the_cohort_give_the_same_answer(query: str, launched: boto3.Session) -> None:
+    lake = local.lake_of(launched)
+    tables = (names.VARIANTS_TABLE, names.CLUSTERED_TABLE)
+    one, other = (lake.ask(lake.query(query, "GRCh37", table), ["NA12%"]) for table in tables)
+    assert one
+    assert one == other
+
+
 def test_the_loads_are_accounted_for(launched: boto3.Session) -> None:
     """The tables of loads and rejects stand in the catalog, also before anything is rejected."""
     lake = local.lake_of(launched)

@@ -24,6 +24,7 @@ from tests.test_readers import DATA
 from vcf_to_parquet import vcf_to_parquet
 
 SMALL = 7  # rows of a group
+SMALLER: dict[str, Any] = {"ROW_GROUP": SMALL, "GROUPS": 2, "LARGEST_GROUP": 3 * SMALL}
 SCHEMA = pa.schema([*SITE, ("genotype0", pa.int32()), ("genotype1", pa.int32())])
 site = st.tuples(
     st.sampled_from(["1", "2", "22"]), st.integers(0, 30), st.integers(1, 2), st.sampled_from(["A", "C", "CC"]),
@@ -38,7 +39,7 @@ rows = st.lists(
 @given(st.lists(st.lists(rows, min_size=1, max_size=2), min_size=1, max_size=9), st.integers(1, 4))
 def test_every_row_is_there_and_sorted(samples: list[list[Any]], most: int) -> None:
     """Of samples with one file or two, in blocks of some samples, in groups of few rows."""
-    with tempfile.TemporaryDirectory() as name, mock.patch.object(clustered, "ROW_GROUP", SMALL):
+    with tempfile.TemporaryDirectory() as name, mock.patch.multiple(clustered, **SMALLER):
         expected, of_samples = [], []
         for number, files in enumerate(samples):
             folder = Path(name, folder_of(f"S {number}"))
@@ -62,7 +63,7 @@ def test_every_row_is_there_and_sorted(samples: list[list[Any]], most: int) -> N
             return
         found = [tuple(row.values()) for row in pq.read_table(written).to_pylist()]
         groups = [pq.ParquetFile(written).read_row_group(n) for n in range(pq.read_metadata(written).num_row_groups)]
-        assert all(len(group) <= SMALL for group in groups)
+        assert all(len(group) <= clustered._group_size(count) for group in groups)
         assert sorted(map(str, found)) == sorted(map(str, expected))
         assert found == [row for block in blocks for row in _sorted(found, {str(sample_of(f[0])) for f in block})]
 

@@ -44,8 +44,8 @@ def test_an_empty_lake() -> None:
     put("empty", {})
     told = copy("empty")
     assert held("empty") == published("ours")
-    assert told.count(" copied") == 3
-    assert copy("empty").count(" is there") == 3
+    assert told.count(" copied") == len(names.TABLES)
+    assert copy("empty").count(" is there") == len(names.TABLES)
 
 
 def test_a_copy_that_was_interrupted() -> None:
@@ -61,3 +61,14 @@ def test_what_users_loaded_stays() -> None:
     put("theirs", theirs)
     assert f"{names.SAMPLE_TABLE} is of another load and stays" in copy("theirs")
     assert held("theirs") == published("ours") | theirs
+
+
+def test_a_cohort_that_users_loaded_has_no_clustered_table_of_another() -> None:
+    theirs = {f"tables/{names.VARIANTS_TABLE}/{name}": text for name, text in table_of("theirs").items()}
+    put("cohort", theirs)
+    assert f"{names.CLUSTERED_TABLE} is made by the next load of {names.VARIANTS_TABLE}" in copy("cohort")
+    clustered = f"tables/{names.CLUSTERED_TABLE}/"
+    assert not [key for key in held("cohort") if key.startswith(clustered)]
+    put("cohort", {f"{clustered}{name}": text for name, text in table_of("theirs").items()})
+    assert f"{names.CLUSTERED_TABLE} stays" in copy("cohort")
+    assert held("cohort")[f"{clustered}part.parquet"] == "theirs"

@@ -90,6 +90,7 @@ def test_help_names_every_verb() -> None:
 @pytest.mark.parametrize("query", [*fenced("sql"), *(path.read_text() for path in names.QUERIES.glob("*.sql"))])
 def test_queries_parse(query: str) -> None:
     plain = query.replace("${database}", names.DATABASE).replace("${reference_genome}", "GRCh37")
+    plain = plain.replace("${variants}", names.VARIANTS_TABLE)
     assert len(duckdb.extract_statements(plain)) == 1
 
 

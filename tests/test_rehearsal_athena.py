@@ -188,7 +188,7 @@ def lake(emulator: Emulator) -> Lake:
 
 def test_the_drug_response_query(lake: Lake) -> None:
     sql = (names.QUERIES / "drug_response.sql").read_text()
-    sql = Template(sql).substitute(database=DATABASE, reference_genome="GRCh37")
+    sql = Template(sql).substitute(database=DATABASE, reference_genome="GRCh37", variants=names.VARIANTS_TABLE)
     with lake.connect("Analyst") as connection, connection.cursor() as cursor:
         rows = cursor.execute(sql, ["'NA12%'"], paramstyle="qmark").fetchall()
         assert [column[0] for column in cursor.description][:2] == ["genotypefrequency", "rsid"]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from cfnlint.decode.cfn_yaml import load
 
-from genomicslake import rejects
+from genomicslake import clustered, rejects
 from genomicslake.publish import LOADS
 from setup import names
 from tests.lint import TEMPLATES
@@ -140,14 +140,20 @@ def test_named_queries_are_the_files() -> None:
         for resource in parsed("code/code_cfn.yml")["Resources"].values()
         if resource["Type"] == "AWS::Athena::NamedQuery"
     }
-    assert set(queries) == {path.stem for path in names.QUERIES.glob("*.sql")}
+    tables = dict.fromkeys((path.stem for path in names.QUERIES.glob("*.sql")), names.VARIANTS_TABLE)
+    of_cohort = [name for name in tables if "${variants}" in (names.QUERIES / f"{name}.sql").read_text()]
+    tables |= {f"{name}_clustered": names.CLUSTERED_TABLE for name in of_cohort}
+    assert set(queries) == set(tables)
     for name, query in queries.items():
-        told = (names.QUERIES / f"{name}.sql").read_text()
+        told = (names.QUERIES / f"{name.removesuffix('_clustered')}.sql").read_text()
         filled = told.replace("${database}", "${Prefix}").replace("${reference_genome}", "GRCh37")
+        filled = filled.replace("${variants}", tables[name])
         assert query.rstrip("\n") == filled.replace("LIKE ?", "LIKE 'NA12%'").rstrip("\n")
 
 
-@pytest.mark.parametrize(("name", "schema"), [("LoadsTable", LOADS), ("RejectsTable", rejects.SCHEMA)])
+@pytest.mark.parametrize(
+    ("name", "schema"), [("LoadsTable", LOADS), ("RejectsTable", rejects.SCHEMA), ("ClusteredTable", clustered.SCHEMA)]
+)
 def test_tables_have_the_columns_of_their_files(name: str, schema: Any) -> None:
     table = parsed("code/code_cfn.yml")["Resources"][name]["Properties"]["TableInput"]
     columns = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
@@ -160,7 +166,7 @@ def hive(kind: Any) -> str:
         return f"array<{hive(kind.value_type)}>"
     if pa.types.is_struct(kind):
         return f"struct<{','.join(f'{field.name}:{hive(field.type)}' for field in kind)}>"
-    return {pa.string(): "string", pa.int64(): "bigint"}[kind]
+    return {pa.string(): "string", pa.int64(): "bigint", pa.int32(): "int"}[kind]
 
 
 def test_crawlers_configurations_are_json() -> None:

@@ -2,8 +2,8 @@
 region and by sample.
 
 The samples, in the order of their ids, are cut into blocks of SAMPLES at most. The rows of a block stand together, by
-position and then by sample, in groups of ROW_GROUP: each group is a range of samples in a range of positions, and its
-statistics tell a reader whether it is needed. What several samples carry stands side by side, which takes few bytes.
+position and then by sample, in row groups: each is a range of samples in a range of positions, and its statistics tell
+a reader whether it is needed. What several samples carry stands side by side, which takes few bytes.
 
 It is in step with the table whose rows it has while both have the same number of rows and the same checksum of their
 genotypes, of the same sources. A job brings it there, whatever it finds.
@@ -31,13 +31,14 @@ from genomicslake.shuffle import PARQUET, ROW_GROUP, SITE
 from genomicslake.sources import filesystem
 
 SAMPLES = 64  # of a block, at most
-IN_A_FILE = 1 << 27  # rows, about: a byte each
+GROUPS = 64  # of a block, about, from which on they grow
+LARGEST_GROUP = 8 * ROW_GROUP
 NONE = "none"  # instead of a name: there is to be no such table
 LAYOUT = "clustered"
 OF = "clustered_of"  # in its record: the table whose rows it has
 
 _TEXTS = ("chromosome", "referenceallele", "alternateallele")
-_COLUMNS = [*SITE.names, "genotype0", "genotype1"]
+SCHEMA = pa.schema([*SITE, ("genotype0", pa.int32()), ("genotype1", pa.int32()), (PARTITION, pa.string())])
 
 Record = dict[str, Any]
 
@@ -203,9 +204,10 @@ def _write_file(blocks: Iterable[list[str]], path: str) -> tuple[int, int]:
     rows, checksum = 0, 0
     for block in blocks:
         files = [_Sorted(found) for found in block]
-        for group in _groups(_merged(files)):
+        size = _group_size(sum(file.all_rows for file in files))
+        for group in _groups(_merged(files), size):
             writer = writer or pq.ParquetWriter(inside, group.schema, filesystem=system, **PARQUET)
-            writer.write_table(group, ROW_GROUP)
+            writer.write_table(group, size)
         rows += sum(file.rows for file in files)
         checksum = checksums.add(checksum, *(file.checksum for file in files))
     if writer:
@@ -213,17 +215,22 @@ def _write_file(blocks: Iterable[list[str]], path: str) -> tuple[int, int]:
     return rows, checksum
 
 
-def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Tables, one after the other, in pieces of ROW_GROUP rows."""
+def _group_size(rows: int) -> int:
+    """The rows of a group in a block of so many: of whole genomes more, or there were too many statistics to read."""
+    return min(LARGEST_GROUP, max(1, rows // (GROUPS * ROW_GROUP)) * ROW_GROUP)
+
+
+def _groups(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """Tables, one after the other, in pieces of so many rows."""
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)
-        if sum(map(len, held)) < ROW_GROUP:
+        if sum(map(len, held)) < size:
             continue
         whole = pa.concat_tables(held)
-        end = len(whole) // ROW_GROUP * ROW_GROUP
-        for start in range(0, end, ROW_GROUP):
-            yield whole[start : start + ROW_GROUP]
+        end = len(whole) // size * size
+        for start in range(0, end, size):
+            yield whole[start : start + size]
         held = [whole[end:]]
     if sum(map(len, held)):
         yield pa.concat_tables(held)
@@ -235,6 +242,7 @@ class _Sorted:
     def __init__(self, path: str) -> None:
         system, inside = filesystem(path)
         self._file = pq.ParquetFile(inside, filesystem=system, read_dictionary=_TEXTS, pre_buffer=True)
+        self.all_rows = self._file.metadata.num_rows
         self._sample = sample_of(path)
         self._next = 0
         self._held: Any = None
@@ -256,7 +264,7 @@ class _Sorted:
     def fill(self) -> bool:
         """Take rows in hand where there are few; whether there are any."""
         while self.has_more and (not self._held or len(self._held) < ROW_GROUP // 2 or self._place(0) == self.last):
-            group = self._file.read_row_group(self._next, _COLUMNS, use_threads=False)  # a task has a core
+            group = self._file.read_row_group(self._next, SCHEMA.names[:-1], use_threads=False)  # a task has a core
             self._next += 1
             self.rows += len(group)
             self.checksum = checksums.add(self.checksum, checksums.of_table(group, self._sample))

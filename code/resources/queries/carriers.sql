@@ -1,7 +1,7 @@
 -- Who in a cohort carries which variant related to drug response? One row for each sample, variant and ClinVar record.
 --
--- Its one parameter is the cohort: a LIKE pattern of sample ids, such as 'NA12%'. The names of the database and of
--- the variants' reference genome are filled in where the query is installed.
+-- Its one parameter is the cohort: a LIKE pattern of sample ids, such as 'NA12%'. The names of the database, of the
+-- cohort's table (by sample, or clustered) and of its reference genome are filled in where the query is installed.
 SELECT
     cohort.sampleid,
     clinvar.genesymbol,
@@ -15,7 +15,7 @@ SELECT
     cohort.genotype1,
     clinvar.clinicalsignificance,
     clinvar.phenotypelist
-FROM ${database}.onekg_chr22_by_sample AS cohort
+FROM ${database}.${variants} AS cohort
 JOIN ${database}.clinvar AS clinvar
     ON clinvar.chromosome = cohort.chromosome
     AND clinvar.start = cohort.startposition + 1 -- ClinVar counts from 1, the variants from 0

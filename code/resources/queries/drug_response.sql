@@ -1,10 +1,10 @@
 -- Which variants related to drug response does a cohort carry, and how frequent is each genotype in it?
 --
--- Its one parameter is the cohort: a LIKE pattern of sample ids, such as 'NA12%'. The names of the database and of
--- the variants' reference genome are filled in where the query is installed.
+-- Its one parameter is the cohort: a LIKE pattern of sample ids, such as 'NA12%'. The names of the database, of the
+-- cohort's table (by sample, or clustered) and of its reference genome are filled in where the query is installed.
 WITH cohort AS (
     SELECT sampleid, chromosome, startposition, endposition, referenceallele, alternateallele, genotype0, genotype1
-    FROM ${database}.onekg_chr22_by_sample
+    FROM ${database}.${variants}
     WHERE sampleid LIKE ?
 ),
 size AS (
