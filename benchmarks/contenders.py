@@ -20,6 +20,11 @@ def direct(vcf: Path, folder: Path) -> None:
     _job(vcf, folder, "direct")
 
 
+def with_variants(vcf: Path, folder: Path) -> None:
+    """The same, and the clustered table."""
+    _job(vcf, folder, "direct", "--clustered", "clustered")
+
+
 def hail(vcf: Path, folder: Path) -> None:
     """The job with its other reader: entries as an array a variant, exploded by Spark, one file a sample."""
     _job(vcf, folder, "hail")
@@ -84,8 +89,9 @@ def clinvar(path: Path, folder: Path) -> None:
     clinvar_to_parquet(["--input_path", str(path), "--output_path", str(folder / "clinvar")])
 
 
-def _job(vcf: Path, folder: Path, reader: str) -> None:
-    vcf_to_parquet(["--input_path", str(vcf), "--output_path", str(folder / "variants"), "--reader", reader])
+def _job(vcf: Path, folder: Path, reader: str, *options: str) -> None:
+    places = ["--input_path", str(vcf), "--output_path", str(folder / "variants")]
+    vcf_to_parquet([*places, "--reader", reader, *options])
 
 
 def _entries(vcf: Any, genome: str) -> Any:
@@ -116,6 +122,7 @@ def _partitioned(frame: Any, path: str) -> None:
 
 CONTENDERS: dict[str, Contender] = {
     "direct": direct,
+    "direct, and variants": with_variants,
     "hail": hail,
     "naive Hail": naive_hail,
     "Hail, repartitioned": repartitioned_hail,

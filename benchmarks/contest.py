@@ -55,7 +55,9 @@ class Contest:
         shutil.rmtree(folder, ignore_errors=True)
         modules = f"{ROOT}:{ROOT / 'code' / 'resources'}:{ROOT / 'code' / 'resources' / 'scripts'}"
         ran = measured([*self.command, str(path), str(folder), str(times)], {"PYTHONPATH": modules})
-        files = [file for file in (folder / "0").rglob("*.parquet") if file.parts[-2] not in ("loads", "rejects")]
+        files = [
+            file for file in (folder / "0").rglob("*.parquet") if not {"loads", "rejects", "clustered"} & {*file.parts}
+        ]
         self.bytes, self.files = sum(file.stat().st_size for file in files), len(files)
         self.rows = self.rows if self.rows[0] else self._rows_of(self.label, files)
         return ran

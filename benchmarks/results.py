@@ -12,12 +12,13 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+NOTHING = "Nothing is recorded yet."
 PACKAGES = ("hail", "pyspark", "pyarrow", "numpy")
 
 
-def write(name: str, given: str, contenders: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the results of a benchmark, put them into the page, and print them."""
-    found = {"machine": machine(), "input": given, "contenders": contenders}
+def write(name: str, results: Mapping[str, Any]) -> None:
+    """Write the results of a benchmark, which tell their input, put them into the page, and print them."""
+    found = {"machine": machine(), **results}
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(paged(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
@@ -26,10 +27,13 @@ def write(name: str, given: str, contenders: Mapping[str, Mapping[str, Any]]) ->
 
 def paged(page: str) -> str:
     """A page with the results that are there, each between comments that name it."""
-    for file in FOLDER.glob("*.json"):
-        before, mark, rest = page.partition(f"<!-- {file.stem} -->\n")
+    from benchmarks import plan
+
+    blocks = {file.stem: told(json.loads(file.read_text(encoding="utf-8"))) for file in FOLDER.glob("*.json")}
+    for name, text in (blocks | {"plan": plan.table()}).items():
+        before, mark, rest = page.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
-        page = f"{before}{mark}{told(json.loads(file.read_text(encoding='utf-8')))}\n{end}{after}"
+        page = f"{before}{mark}{text or NOTHING}\n{end}{after}"
     return page
 
 
@@ -39,8 +43,13 @@ def told(found: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{package} {place[package]}" for package in ("python", *PACKAGES))
     return (
         f"{found['input']}; {place['date']}, {place['cores']} cores ({place['processor']}), "
-        f"{place['memory'] / 2**30:.0f} GiB; {versions}.\n\n{table(found)}"
+        f"{place['memory'] / 2**30:.0f} GiB; {versions}.\n\n{_table(found)}"
     )
+
+
+def _table(found: Mapping[str, Any]) -> str:
+    kinds = {"contenders": table, "points": of_points, "layouts": of_layouts}
+    return next(shown(found) for kind, shown in kinds.items() if kind in found)
 
 
 def machine() -> dict[str, Any]:
@@ -73,6 +82,46 @@ def table(found: Mapping[str, Any]) -> str:
         lines.append(
             f"| {label} | {cold} | {warm} | {max(one['memory']) / 1e6:,.0f} "
             f"| {one['bytes'] / 1e6:.1f} | {one['files']:,} | {one['rows']:,} | {'yes' if equal else 'NO'} |"
+        )
+    return "\n".join(lines)
+
+
+def of_points(found: Mapping[str, Any]) -> str:
+    """The table of cohorts of several sizes: medians of whole processes, the first contender's memory, and how many
+    times as long the others took.
+    """
+    sizes = list(dict.fromkeys((point["variants"], point["samples"]) for point in found["points"]))
+    labels = list(dict.fromkeys(point["label"] for point in found["points"]))
+    lines = [
+        f"| variants | samples | rows | {' | '.join(f'{label}, s' for label in labels)} | memory, MB "
+        f"| {' | '.join(f'{label} / {labels[0]}' for label in labels[1:])} | equal |",
+        f"|{'--:|' * (3 + 2 * len(labels))}---|",
+    ]
+    for variants, samples in sizes:
+        own = [one for one in found["points"] if (one["variants"], one["samples"]) == (variants, samples)]
+        first, *others = [statistics.median(one["cold"]) for one in own]
+        equal = len({(one["rows"], one["checksum"]) for one in own}) == 1
+        lines.append(
+            f"| {variants:,} | {samples:,} | {own[0]['rows']:,} | {' | '.join(f'{s:.1f}' for s in (first, *others))} "
+            f"| {max(own[0]['memory']) / 1e6:,.0f} | {' | '.join(f'{s / first:.1f}' for s in others)} "
+            f"| {'yes' if equal else 'NO'} |"
+        )
+    return "\n".join(lines)
+
+
+def of_layouts(found: Mapping[str, Any]) -> str:
+    """The table of layouts: sizes, and what questions read; ratios to the first table of the same samples."""
+    heads = ("samples", "table", "files", "row groups", "disk, MB", "ratio", "65 samples, MB", "ratio", "a gene, MB")
+    lines = [f"| {' | '.join(heads)} | ratio | equal |", "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
+    for one in found["layouts"]:
+        first = next(other for other in found["layouts"] if other["samples"] == one["samples"])
+        sizes = " | ".join(
+            f"{one[name] / 1e6:.2f} | {one[name] / first[name]:.2f}" for name in ("bytes", "of_samples", "of_gene")
+        )
+        equal = (one["rows"], one["checksum"]) == (first["rows"], first["checksum"])
+        lines.append(
+            f"| {one['samples']:,} | `{one['table']}` | {one['files']:,} | {one['groups']:,} | {sizes} "
+            f"| {'yes' if equal else 'NO'} |"
         )
     return "\n".join(lines)
 

@@ -119,6 +119,14 @@ def test_a_stack_whose_creation_failed_is_not_updated(monkeypatch: pytest.Monkey
     assert Stack(boto3.Session(), "mendedDeployed").status() == "CREATE_COMPLETE"
 
 
+def test_a_template_that_is_too_long_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("setup.pipeline.TO_BEGIN", 0)
+    pipeline = made("long", stack("long"))
+    longer = json.loads(template("/pipeline/long")) | {"Metadata": {"Long": "x" * 51_200}}
+    pipeline.bring(commit("long", None, json.dumps(longer)), print, anew=False)
+    assert Stack(boto3.Session(), "longDeployed").resources() == {"Group": "/pipeline/long"}
+
+
 @pytest.mark.parametrize("right", ["codecommit:UploadArchive", "s3:PutObject", "cloudformation:CreateStack"])
 def test_it_has_only_its_roles_rights(right: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("setup.pipeline.TO_BEGIN", 0)

@@ -31,6 +31,7 @@ from genomicslake.shuffle import PARQUET, ROW_GROUP, SITE
 from genomicslake.sources import filesystem
 
 SAMPLES = 64  # of a block, at most
+BLOCKS = 32  # of a file, at most: some gigabytes of whole genomes
 GROUPS = 64  # of a block, about, from which on they grow
 LARGEST_GROUP = 8 * ROW_GROUP
 NONE = "none"  # instead of a name: there is to be no such table
@@ -180,7 +181,7 @@ def write(paths: Sequence[str], to: str) -> tuple[int, int]:
     for path in paths:
         of_samples[str(sample_of(path))].append(path)
     blocks = _cut([of_samples[sample] for sample in sorted(of_samples)], SAMPLES)
-    files = _cut(blocks, -(-len(blocks) // context.defaultParallelism) if blocks else 1)
+    files = _cut(blocks, max(1, min(BLOCKS, -(-len(blocks) // context.defaultParallelism))))
 
     def task(numbered: tuple[int, list[list[list[str]]]]) -> tuple[int, int]:
         number, found = numbered

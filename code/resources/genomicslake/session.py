@@ -12,6 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from genomicslake import references
@@ -51,13 +52,15 @@ def spark(further: dict[str, str] = ALONE) -> SparkSession:
         if package not in paths:
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, *paths]))
         conf |= LOCAL | further | {"spark.driver.extraClassPath": str(references.hails_jar())}
+    is_there = SparkContext._active_spark_context is not None
     session = SparkSession.builder.config(map=conf).getOrCreate()
-    of_hadoop = session.sparkContext._jsc.hadoopConfiguration()
-    for name, value in EVERYWHERE.items():  # of a context that was there already, too
-        if name.startswith("spark.hadoop."):
-            of_hadoop.set(name.removeprefix("spark.hadoop."), value)
-        else:
-            session.conf.set(name, value)
+    if is_there:  # of what was started without these; to set them takes half a second
+        of_hadoop = session.sparkContext._jsc.hadoopConfiguration()
+        for name, value in EVERYWHERE.items():
+            if name.startswith("spark.hadoop."):
+                of_hadoop.set(name.removeprefix("spark.hadoop."), value)
+            else:
+                session.conf.set(name, value)
     return session
 
 

@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from setup.rehearsal import codecommit, extend
 
+LONGEST = 51_200  # bytes of a template in a request to CloudFormation
+
 _POLL = 0.5  # seconds
 
 
@@ -195,7 +197,7 @@ def _deploy(run: Run, action: dict[str, Any], result: dict[str, Any]) -> None:
     parameters = json.loads(settings.get("ParameterOverrides", "{}"))
     request = {
         "StackName": stack,
-        "TemplateBody": run.file(settings["TemplatePath"]),
+        **_template(run, settings["TemplatePath"]),
         "RoleARN": settings["RoleArn"],
         "Capabilities": [one for one in settings.get("Capabilities", "").split(",") if one],
         "Parameters": [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
@@ -210,6 +212,17 @@ def _deploy(run: Run, action: dict[str, Any], result: dict[str, Any]) -> None:
     result["externalExecutionId"] = stack
     if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise ActionFailedError(f"Stack {stack} ended in {ended}: {_first_failure(client, stack)}")
+
+
+def _template(run: Run, path: str) -> dict[str, str]:
+    """A stack's template as CloudFormation takes it: one that is too long for a request from the store, as on AWS."""
+    text = run.file(path)
+    if len(text.encode()) <= LONGEST:
+        return {"TemplateBody": text}
+    client, key = run.client("s3"), f"{run.object_of('Templates')}.yml"
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": run.key} if run.key else {}
+    client.put_object(Bucket=run.store, Key=key, Body=text.encode(), **encryption)
+    return {"TemplateURL": f"{client.meta.endpoint_url}/{run.store}/{key}"}
 
 
 def _wait_for_stack(run: Run, client: Any, stack: str) -> str | None:
