@@ -21,7 +21,7 @@ def draw(points: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw points of scaling.json: seconds against variants, of the most samples, and against samples."""
     samples = max(point["samples"] for point in points)
     variants = sorted({point["variants"] for point in points if point["samples"] != samples})[0]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
     sides = (("variants", "samples", samples), ("samples", "variants", variants))
     for axis, (name, other, fixed) in zip(axes, sides, strict=True):
         own = [point for point in points if point[other] == fixed]
@@ -37,7 +37,7 @@ def draw(points: Sequence[dict[str, Any]], path: Path) -> None:
         axis.grid(visible=True, alpha=0.3)
     axes[0].set_ylabel("seconds, whole process")
     axes[0].set_yticks([3, 10, 30, 100, 300], ["3", "10", "30", "100", "300"])
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS))
     figure.savefig(path, metadata={"Date": None})
 
 

@@ -204,6 +204,7 @@ CASES = {
     "two files": ("vcf", {"one.vcf": OLD, "two.vcf": head(("S3",)) + record(5, "0|1")}, []),
     "rejects": ("vcf", {"bad.vcf": BAD}, ["--on_error", "reject"]),
     "no rows": ("vcf", {"none.vcf": head()}, []),
+    "clustered": ("vcf", {"names.vcf": STRANGE}, ["--clustered", "clustered"]),
     "clinvar": ("clinvar", {"variant_summary.txt": clinvar_text(clinvar_rows(5000))}, []),
     "clinvar in gzip": ("clinvar", {"variant_summary_2026-06.txt.gz": gzip.compress(NEW_CLINVAR.encode())}, []),
     "clinvar rejects": ("clinvar", {"new.txt": NEW_CLINVAR + "ragged\n"}, ["--on_error", "reject"]),
@@ -321,6 +322,29 @@ def test_a_new_load_takes_the_place_of_the_older_one(glue: Submitted, lake: Lake
     assert len(lake.rows("vcf")) == 18
     assert len(lake.snapshot("tables/loads/")) == 2
     assert lake.leftovers() == []
+
+
+def test_the_clustered_table_keeps_in_step(glue: Submitted, lake: Lake) -> None:
+    """In every mode, and when it lost an object."""
+    first, second = lake.put("input/first.vcf", NEW), lake.put("input/second.vcf", head(("S3",)) + record(5, "0|1"))
+    third = lake.put("input/third.vcf", OLD)
+    clustered = f"{lake.uri}/tables/clustered"
+
+    def check(rows: int) -> None:
+        assert len(lake.rows("vcf")) == rows
+        assert rows_of(clustered) == lake.rows("vcf")
+        assert lake.leftovers() == []
+
+    converted(glue, "vcf", [first], lake.table("vcf"), ["--clustered", "clustered"])
+    check(18)
+    converted(glue, "vcf", [second], lake.table("vcf"), ["--mode", "append"])
+    check(19)
+    converted(glue, "vcf", [third], lake.table("vcf"), ["--mode", "replace"])
+    check(11)
+    lost = next(key for key in lake.snapshot("tables/clustered/") if key.endswith(".parquet"))
+    lake.bucket.delete_object(Bucket=BUCKET, Key=f"{lake.folder}/tables/clustered/{lost}")
+    assert "is now" in converted(glue, "vcf", [third], lake.table("vcf"), ["--mode", "replace"])
+    check(11)
 
 
 @pytest.mark.parametrize("which", SCRIPTS)
