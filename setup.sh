@@ -14,6 +14,7 @@ help() {
   demo      only make the demonstration data
   publish   put the solution's files into a bucket of an AWS account
   launch    create or update the root stack there
+  cost      what that is expected to cost, and what a query scans
   deploy    what the root stack's build runs to make the other stacks
   teardown  what it runs to delete them
   test      run every linter and test; with arguments, what pytest makes of them
@@ -110,7 +111,7 @@ case $verb in
     install local
     run "$verb" "$@"
     ;;
-  demo | publish)
+  cost | demo | publish)
     install local
     use_java
     run "$verb" "$@"

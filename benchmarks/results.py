@@ -28,9 +28,10 @@ def write(name: str, results: Mapping[str, Any]) -> None:
 def paged(page: str) -> str:
     """A page with the results that are there, each between comments that name it."""
     from benchmarks import plan
+    from setup import cost
 
     blocks = {file.stem: told(json.loads(file.read_text(encoding="utf-8"))) for file in FOLDER.glob("*.json")}
-    for name, text in (blocks | {"plan": plan.table()}).items():
+    for name, text in (blocks | {"plan": plan.table(), "launch": cost.launch_table()}).items():
         before, mark, rest = page.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         page = f"{before}{mark}{text or NOTHING}\n{end}{after}"

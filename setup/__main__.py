@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         verbs.add_parser(verb, help=what, description=described, allow_abbrev=False).set_defaults(run=run)
     _publish(verbs.add_parser("publish", help="put the solution's files into a bucket", allow_abbrev=False))
     _launch(verbs.add_parser("launch", help="create or update the root stack", allow_abbrev=False))
+    _cost(verbs.add_parser("cost", help="tell what the solution, or a query, is expected to cost", allow_abbrev=False))
     return parser
 
 
@@ -193,6 +194,53 @@ def _run_launch(options: argparse.Namespace) -> None:
         step.made = options.stack_name
     for name, value in made.items():
         console.print(f"{name}: {value}", soft_wrap=True, markup=False)
+
+
+def _cost(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "What a launch, a load, a month and a query are expected to cost on AWS; or, with --query, the bytes that a "
+        "query scans, beside what Athena told when it ran. Sizes are those of the demonstration, if no files are named."
+    )
+    parser.add_argument("--vcf", nargs="+", type=Path, default=[], metavar="FILE", help="the cohort's VCF files")
+    parser.add_argument("--clinvar", type=Path, metavar="FILE", help="NCBI's variant_summary.txt[.gz] or VCF")
+    parser.add_argument(
+        "--notebook-hours", type=float, default=1.0, help="that the notebook instance runs a month (default: 1)"
+    )
+    parser.add_argument("--query", metavar="NAME|FILE.sql", help="a saved query, or a file of SQL")
+    parser.add_argument(
+        "--samples", metavar="PATTERN", default=names.SAMPLES, help="the query's cohort (default: %(default)s)"
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--lake", metavar="BUCKET", help="the query's tables: a data lake's bucket, and what Athena ran")
+    place.add_argument("--tables", type=Path, metavar="FOLDER", help="or a folder (default: the demonstration's)")
+    parser.set_defaults(run=_run_cost)
+
+
+def _run_cost(options: argparse.Namespace) -> None:
+    from setup import cost, demonstration, scanned, settings
+    from setup.progress import Steps
+
+    query = options.query or "drug_response"
+
+    console = Console(highlight=False)
+    sql = cost.text_of(query, options.samples)
+    if options.lake:
+        lake = cost.lake_of(settings.session(), options.lake)
+        scans = scanned.of_query(sql, scanned.groups_in_s3(lake.session, lake.bucket))
+        cost.tell_scans(query, scans, console)
+        cost.tell_billed(cost.billed(lake, sql), console)
+        return
+    if options.tables:
+        cost.tell_scans(query, scanned.of_query(sql, scanned.local_groups(options.tables)), console)
+        return
+    made = demonstration.make(Steps(console, demonstration.STEPS))
+    groups = scanned.local_groups(made.tables)
+    if options.query:
+        cost.tell_scans(query, scanned.of_query(sql, groups), console)
+        return
+    demo = (made.sources.cohort, made.sources.clinvar)
+    sizes = cost.sizes(made.tables, groups, options.vcf, options.clinvar, demo)
+    cost.tell(list(cost.lines(sizes, options.notebook_hours)), console)
 
 
 if __name__ == "__main__":

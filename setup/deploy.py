@@ -89,6 +89,7 @@ def run(session: boto3.Session, settings: Settings, console: Console) -> None:
         event = json.loads(settings.request or "{}").get("RequestType", "Update").lower()
         console.print(metrics.send(event, settings.deployment_id, session.region_name))
     _tell(outputs, in_code, settings, console)
+    console.print(steps.time_line(), highlight=False, soft_wrap=True, markup=False)
 
 
 def load_of(session: boto3.Session, lake: str, table: str) -> dict[str, Any]:

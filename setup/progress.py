@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 
 Doing = Callable[[str], None]  # shows what a step is at
+BAR = 60  # characters
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Steps:
         self.console = console
         self._count = count
         self._done = 0
+        self._begun = time.monotonic()
+        self.times: list[tuple[str, float, float]] = []  # titles, and seconds from the first step's begin to their own
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -53,5 +56,22 @@ class Steps:
             if not self.console.is_terminal:
                 self.console.print(f"{title} …", highlight=False, soft_wrap=True)
             yield step
-        made = f"[green]✓[/] {title}: {escape(step.made)} [dim]({time.monotonic() - started:.1f} s)[/]"
+        ended = time.monotonic()
+        self.times.append((title, started - self._begun, ended - self._begun))
+        made = f"[green]✓[/] {title}: {escape(step.made)} [dim]({ended - started:.1f} s)[/]"
         self.console.print(made, highlight=False, soft_wrap=True)
+
+    def time_line(self) -> str:
+        """When each step that is done began, how long it took, and a bar from its begin to its end; a line each."""
+        whole = max((end for *_, end in self.times), default=0.0)
+        longest = max((len(title) for title, *_ in self.times), default=0)
+        lines = ["time line"]
+        for title, begin, end in self.times:
+            first, last = (round(at / whole * BAR) for at in (begin, end))
+            bar = " " * min(first, BAR - 1) + "█" * max(1, last - first)
+            lines.append(f"{title:<{longest}}  {_clock(begin)}  {end - begin:7.1f} s  {bar}")
+        return "\n".join([*lines, f"{'in all':<{longest}}  {'':5}  {whole:7.1f} s"])
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"

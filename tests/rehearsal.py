@@ -169,6 +169,8 @@ def test_a_push_adds_a_job_and_a_crawler(launched: boto3.Session) -> None:
     commit = solution.push(launched, "A second job and crawler", {"code_cfn.yml": changed})
     assert solution.pipeline_of(launched, commit) == "Succeeded"
     assert "The libraries are there already" in solution.log_of(launched, "GenomicsAnalysisBuildHail")
+    told = solution.log_of(launched, "GenomicsAnalysisCopyResources")
+    assert "The scripts, queries and notebooks are there already" in told
     aws("glue", "start-job-run", "--job-name", "genomicsanalysis-second-vcf-to-parquet")
     solution.job_done(launched, "genomicsanalysis-second-vcf-to-parquet")
     aws("glue", "start-crawler", "--name", "genomicsanalysis-second-sample")
