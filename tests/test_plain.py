@@ -40,7 +40,7 @@ def scans(text: bytes, check: RecordCheck, tmp_path: Path, *, keeps_blocks: bool
     path.write_bytes(text)
 
     def nothing(chunk: bytes, _: object, __: object) -> plain.Plain:
-        return plain.Plain(chunk.removesuffix(b"\n").count(b"\n") + 1, [])
+        return plain.Plain(plain.Lines.of(chunk), [])
 
     found = []
     for read in (plain.read, nothing):

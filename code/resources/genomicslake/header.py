@@ -58,6 +58,18 @@ class Header:
         """The samples whose rows a record makes: of a file without samples, the sites' own, which have none."""
         return self.samples or (None,)
 
+    def completed(self, undeclared_info: Mapping[str, bool], undeclared_format: Iterable[str] = ()) -> "Header":
+        """The header with what records use and it does not declare: as text, or, in INFO, as a flag where it never has
+        a value. GT is declared in any case, and END always has its reserved type.
+        """
+        info = dict(self.info)
+        for name, is_flag in sorted(undeclared_info.items()):
+            info[name] = Field(name, "0", "Flag") if is_flag else Field(name, "1", "String")
+        if "END" in info:
+            info["END"] = Field("END", "1", "Integer")
+        formats = {name: Field(name, "1", "String") for name in sorted(undeclared_format)}
+        return replace(self, info=info, format=self.format | formats | {"GT": Field("GT", "1", "String")})
+
 
 def read(source: Source) -> Header:
     """The header of a VCF file. Raises LakeError, with the line, for one that can't be trusted."""

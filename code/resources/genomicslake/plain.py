@@ -8,6 +8,7 @@ records.RecordCheck, and of a plain one RecordCheck would say the same.
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ MOST = 4  # alternates
 _END = "(?:^|;)END=(?P<end>[0-9]+)"
 _COLUMNS = 8  # of a site: CHROM to INFO
 _TAB, _NEWLINE, _RETURN, _COMMA, _SLASH, _BAR, _DOT, _ANGLE, _ZERO = b"\t\n\r,/|.>0"
+_SEMICOLON, _EQUALS, _COLON = b";=:"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class Group:
 class Plain:
     """The plain records of a chunk of so many lines; `contigs` and `positions` are by line."""
 
-    def __init__(self, lines: int, groups: Sequence[Group]) -> None:
-        self.groups = groups
+    def __init__(self, text: "Lines", groups: Sequence[Group]) -> None:
+        lines = len(text.starts)
+        self.lines, self.groups = text, groups
         self.is_plain = np.zeros(lines, bool)
         self.contigs = np.full(lines, "", object)
         self.positions = np.zeros(lines, np.int64)
@@ -95,7 +98,7 @@ class Plain:
 def read(chunk: bytes, check: RecordCheck, left_out: Collection[int] = ()) -> Plain:
     """The plain records in a chunk of whole lines, but for those in the lines numbered in `left_out`."""
     samples = len(check.header.samples)
-    lines = _Lines.of(chunk)
+    lines = Lines.of(chunk)
     found = np.flatnonzero(lines.tabs_of == (_COLUMNS + samples if samples else _COLUMNS - 1))
     if left_out:
         found = found[~np.isin(found, list(left_out))]
@@ -110,10 +113,10 @@ def read(chunk: bytes, check: RecordCheck, left_out: Collection[int] = ()) -> Pl
             of_kind = found[(alternates == number) & (has_unspecified == has)]
             if len(of_kind) >= FEWEST:
                 groups.append(_group(lines, of_kind, Kind(number, has), check))
-    return Plain(len(lines.starts), groups)
+    return Plain(lines, groups)
 
 
-def _group(lines: "_Lines", found: Positions, kind: Kind, check: RecordCheck) -> Group:
+def _group(lines: "Lines", found: Positions, kind: Kind, check: RecordCheck) -> Group:
     """Those of some lines whose records are plain."""
     found = _matching(lines, found, kind, check)
     while True:  # once, as a rule
@@ -165,8 +168,10 @@ def _placed(starts: Positions, ends: Positions, references: list[str], alternate
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Where a chunk's lines begin, and its tabs. Columns count from 1."""
+class Lines:
+    """Where a chunk's lines begin, its tabs, and, once they are asked for, others of its characters. Columns count from
+    1.
+    """
 
     chunk: bytes
     text: npt.NDArray[np.uint8]  # the chunk's bytes, and a few more, for there is always something behind a call
@@ -176,7 +181,7 @@ class _Lines:
     tabs_of: Positions  # of each line: how many it has
 
     @classmethod
-    def of(cls, chunk: bytes) -> "_Lines":
+    def of(cls, chunk: bytes) -> "Lines":
         """The lines of a chunk."""
         text = np.frombuffer(chunk + b"\0\0\0", np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(text == _NEWLINE) + 1])
@@ -184,6 +189,26 @@ class _Lines:
         tabs = np.flatnonzero(text == _TAB)
         first_tab = np.searchsorted(tabs, starts)
         return cls(chunk, text, starts, tabs, first_tab, np.diff([*first_tab, len(tabs)]))
+
+    @cached_property
+    def commas(self) -> Positions:
+        """Where its commas stand."""
+        return np.flatnonzero(self.text == _COMMA)
+
+    @cached_property
+    def semicolons(self) -> Positions:
+        """Where its semicolons stand."""
+        return np.flatnonzero(self.text == _SEMICOLON)
+
+    @cached_property
+    def equals(self) -> Positions:
+        """Where its equals signs stand."""
+        return np.flatnonzero(self.text == _EQUALS)
+
+    @cached_property
+    def colons(self) -> Positions:
+        """Where its colons stand."""
+        return np.flatnonzero(self.text == _COLON)
 
     def column_ends(self, lines: Positions, column: int) -> Positions:
         """Where a column of lines ends that have one behind it."""
@@ -225,8 +250,7 @@ class _Lines:
 
     def commas_between(self, starts: Positions, ends: Positions) -> Positions:
         """How many commas texts have."""
-        commas = np.flatnonzero(self.text == _COMMA)
-        return np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
+        return np.searchsorted(self.commas, ends) - np.searchsorted(self.commas, starts)
 
     def texts(self, starts: Positions, ends: Positions) -> list[str]:
         """The texts of a column."""
@@ -247,7 +271,7 @@ class _Lines:
         return numbers
 
 
-def _matching(lines: _Lines, found: Positions, kind: Kind, check: RecordCheck) -> Positions:
+def _matching(lines: Lines, found: Positions, kind: Kind, check: RecordCheck) -> Positions:
     """Those of some lines that match the patterns made from them."""
     cuts = lines.infos_end(found)
     some = np.linspace(0, len(found) - 1, min(LOOKED_AT, len(found))).astype(np.int64)
@@ -269,7 +293,7 @@ def _matching(lines: _Lines, found: Positions, kind: Kind, check: RecordCheck) -
     return plain
 
 
-def _calls(lines: _Lines, found: Positions, samples: int) -> tuple[Alleles, Alleles]:
+def _calls(lines: Lines, found: Positions, samples: int) -> tuple[Alleles, Alleles]:
     """The alleles of the plain calls of so many samples in lines."""
     cells = _cells_of_three(lines, found, samples)
     if cells is not None:
@@ -279,7 +303,7 @@ def _calls(lines: _Lines, found: Positions, samples: int) -> tuple[Alleles, Alle
     return _allele(lines.text[starts]), second.astype(np.int8)
 
 
-def _cells_of_three(lines: _Lines, found: Positions, samples: int) -> npt.NDArray[np.uint8] | None:
+def _cells_of_three(lines: Lines, found: Positions, samples: int) -> npt.NDArray[np.uint8] | None:
     """The text of the cells of lines where each is an allele, a separator and another, and the byte behind it; None
     where one isn't. As there are so many cells, tabs in these places are all of them.
     """

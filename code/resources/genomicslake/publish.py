@@ -118,6 +118,11 @@ class Table(ABC):
     def folder(self, name: str) -> str:
         """A new folder aside, beside `data`, or `data` itself; Spark makes that one itself."""
 
+    def clear(self) -> None:
+        """Take away `data` and what was written into it."""
+        if self.system.get_file_info(self._data).type == fs.FileType.Directory:
+            self.system.delete_dir(self._data)
+
     @abstractmethod
     def written(self) -> list[str]:
         """The paths of the Parquet files written aside; nothing else there is part of the table."""

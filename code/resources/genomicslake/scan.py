@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genomicslake import checksums, duplicates, lines, plain, references, tasks
+from genomicslake import by_variant, checksums, duplicates, lines, plain, references, tasks
 from genomicslake.duplicates import Loci
 from genomicslake.errors import LakeError
 from genomicslake.header import Header
@@ -32,6 +32,18 @@ class Input:
     header: Header
     contigs: Mapping[str, str]
     lengths: Mapping[str, int]
+
+
+Made = tuple[by_variant.Columns, Any, str, str]  # columns, the table's schema, its folder, the name of a part
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is to be written of the layout by_variant: each file's columns, the table's schema, the folder."""
+
+    columns: Sequence[by_variant.Columns]
+    schema: Any
+    folder: str
 
 
 DUPLICATE = Problem(Reason.DUPLICATE, "an allele of it stands in an earlier record at this position")
@@ -106,6 +118,18 @@ def scan_part(part: Part, check: RecordCheck, left_out: Collection[int] = (), *,
     return scan.ended()
 
 
+def written_part(part: Part, check: RecordCheck, left_out: Collection[int], made: Made) -> Scan:
+    """The same, with the rows of layout by_variant written."""
+    columns, schema, folder, name = made
+    chromosomes = {name: references.chromosome(name) for name in check.contigs}
+    rows = by_variant.Rows(columns, schema, check, chromosomes, f"{folder}/rows-{name}.parquet")
+    scan = _PartScan(check, left_out, columns.keeps_blocks, rows=rows)
+    for _ in scan.taken(part):
+        pass
+    rows.end()
+    return scan.ended()
+
+
 def rows_of_part(part: Part, check: RecordCheck, left_out: Collection[int], rows: Collector) -> Iterator[Rows | Scan]:
     """The rows of a part for the layout by_sample, and at the end its scan."""
     scan = _PartScan(check, left_out, False, rows.take)
@@ -120,10 +144,15 @@ class _PartScan:
     """The scan of a part, chunk by chunk."""
 
     def __init__(
-        self, check: RecordCheck, left_out: Collection[int], keeps_blocks: bool, take: Take | None = None
+        self,
+        check: RecordCheck,
+        left_out: Collection[int],
+        keeps_blocks: bool,
+        take: Take | None = None,
+        rows: by_variant.Rows | None = None,
     ) -> None:
         self.found = Scan()
-        self.check, self.left_out = check, left_out
+        self.check, self.left_out, self.rows = check, left_out, rows
         self.tally = Tally(check.header.samples_of_rows, check.every_field, keeps_blocks, take)
         self.chromosomes = {name: references.chromosome(name) for name in check.contigs}
 
@@ -160,9 +189,11 @@ class _PartScan:
                 self.found.loci.add_run(found, start, end)
                 self.found.lines += end - start
                 continue
-            for line in others[start:end]:
+            for number, line in enumerate(others[start:end], start):
                 self.found.lines += 1
-                self._take_line(line)
+                self._take_line(number, line)
+        if self.rows:
+            self.rows.take_chunk(found)
 
     def _take_plain(self, group: Group) -> None:
         """Take plain records, but for their places in the file's order."""
@@ -173,7 +204,7 @@ class _PartScan:
         self.found.contigs.update(group.contigs)
         self.tally.add_plain([self.chromosomes[contig] for contig in group.contigs], group)
 
-    def _take_line(self, line: bytes) -> None:
+    def _take_line(self, in_chunk: int, line: bytes) -> None:
         found, number = self.found, self.found.lines
         if line.startswith(b"#CHROM"):
             found.other_headers += line.decode("utf-8", "replace").split("\t")[9:] != list(self.check.header.samples)
@@ -196,6 +227,8 @@ class _PartScan:
         found.loci.add(record)
         found.loaded += 1
         self.tally.add(self.chromosomes[record.contig], record.alternates, record.calls)
+        if self.rows:
+            self.rows.take_record(in_chunk, line, record)
 
     def ended(self) -> Scan:
         """What was found."""
@@ -212,9 +245,10 @@ def scan(
     every_field: bool,
     keeps_blocks: bool = False,
     shuffle: Shuffle | None = None,
+    tables: Tables | None = None,
 ) -> list[Scan]:
     """The scan of each file, by Spark's tasks, which also read the rows for the layout by_sample if there is a
-    `shuffle` to take them.
+    `shuffle` to take them, and write those of layout by_variant if there are `tables` to write.
 
     Raises LakeError where a second header stands in a file whose samples are others: what follows would be theirs.
     """
@@ -227,7 +261,11 @@ def scan(
     def scanned(left_out: Mapping[tuple[int, int], set[int]]) -> tuple[list[Scan], list[list[Loci]]]:
         def task(item: tuple[int, int, Part]) -> Scan:
             file, number, part = item
-            return scan_part(part, check(file), left_out.get((file, number), ()), keeps_blocks=keeps_blocks)
+            own = left_out.get((file, number), ())
+            if tables:
+                made = (tables.columns[file], tables.schema, tables.folder, f"{file:03d}-{number:05d}")
+                return written_part(part, check(file), own, made)
+            return scan_part(part, check(file), own, keeps_blocks=keeps_blocks)
 
         def rows(buckets: Buckets, item: tuple[int, int, Part]) -> Iterator[Rows | Scan]:
             file, number, part = item

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from genomicslake.header import ENDS, TEXT_OF_CALL, Field, Header
+from genomicslake.header import ENDS, TEXT_OF_CALL, Field
 from genomicslake.records import RecordCheck
 from genomicslake.scan import Input, Scan
 from genomicslake.sifting import Sound, sift
@@ -24,23 +24,10 @@ _LEADING_PHASE = re.compile(rb"(?:^|(?<=\t))[/|]")
 _HALF = re.compile(rb"(?:\.([/|])([0-9]+)|([0-9]+)([/|])\.)$")
 
 
-def declared(header: Header, scan: Scan) -> Header:
-    """The header with what records use and it does not declare: as text, or as a flag where it never has a value.
-    END always has its reserved type.
-    """
-    info = dict(header.info)
-    for name, is_flag in sorted(scan.undeclared_info.items()):
-        info[name] = Field(name, "0", "Flag") if is_flag else Field(name, "1", "String")
-    if "END" in info:
-        info["END"] = Field("END", "1", "Integer")
-    formats = {name: Field(name, "1", "String") for name in sorted(scan.undeclared_format)}
-    return replace(header, info=info, format=header.format | formats | {"GT": Field("GT", "1", "String")})
-
-
 def readable(context: Any, one: Input, found: Scan, every_field: bool, folder: str) -> Readable:
     """What Hail is to read instead of a file; copies and the header go to `folder`."""
     source = one.source
-    header = declared(one.header, found)
+    header = one.header.completed(found.undeclared_info, found.undeclared_format)
     if not every_field:  # all that the layout by_sample looks at
         header = replace(header, info={"END": Field("END", "1", "String")}, format={"GT": header.format["GT"]})
     is_utf8 = source.encoding == "utf-8"

@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import clustered, cohort, header, job, names, references, removal
+from genomicslake import by_variant, clustered, cohort, header, job, names, references, removal
 from genomicslake.errors import LakeError
 from genomicslake.job import Counts, Result, say
 from genomicslake.publish import Table
@@ -54,12 +54,12 @@ def vcf_to_parquet(arguments: Sequence[str]) -> None:
         "--reader",
         choices=("auto", "hail", "direct"),
         default="auto",
-        help="what reads the genotypes: direct, the project's own, in layout by_sample, where it is many times faster; "
-        "hail in by_variant (default: %(default)s)",
+        help="what reads the records: direct, the project's own, many times faster; hail; auto, direct but for files "
+        "whose records, in layout by_variant, have fields that the header does not declare (default: %(default)s)",
     )
     asked = options.parse_known_args(arguments)[0]
-    if asked.reader == "auto":
-        asked.reader = "direct" if asked.layout == "by_sample" else "hail"
+    if asked.reader == "auto" and asked.layout == "by_sample":
+        asked.reader = "direct"
     if asked.mode == "remove":
         removal.run(asked)
     else:
@@ -74,22 +74,19 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
             "the layout by_sample has no rows of homozygous reference calls, so no gVCF's blocks",
             todo="Pass --layout by_variant, or leave --gvcf_blocks out.",
         )
-    if options.reader == "direct" and options.layout != "by_sample":
-        raise LakeError(
-            "the direct reader makes the layout by_sample only",
-            todo="Pass --reader hail, or leave --reader out.",
-        )
     headers = [header.read(count.source) for count in counts]
     for head in headers:
         _refuse_without_samples(head, options)
     lengths = references.lengths()
     genome = references.choose(headers, lengths, options.reference_genome)
-    is_direct = options.reader == "direct"
+    columns = _columns(headers, keeps_blocks) if options.layout == "by_variant" else []
+    is_direct = options.reader != "hail" and (options.layout == "by_sample" or bool(columns))
+    if options.reader == "direct" and not is_direct:
+        raise _not_direct(headers)
     say("starting Spark" if is_direct else "starting Hail and Spark")
-    from genomicslake import scan, session, shuffle, sifting  # they take seconds: after what can fail before
+    from genomicslake import scan, session  # they take seconds: after what can fail before
 
-    spark = session.spark() if is_direct else session.start()
-    context = spark.sparkContext
+    context = (session.spark() if is_direct else session.start()).sparkContext
     inputs = []
     for count, head in zip(counts, headers, strict=True):
         if count.source.container == "gzip":
@@ -98,35 +95,101 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
         contigs = references.contigs_of(head, lengths[genome])
         known = {name: lengths[genome][contig] for name, contig in contigs.items()}
         inputs.append(scan.Input(count.source, head, contigs, known))
-    rows = None
-    if is_direct:
-        samples = [sample for head in headers for sample in head.samples]
-        rows = shuffle.Shuffle(context, shuffle.Buckets.of(context, [one.source for one in inputs], samples))
-    scans = scan.scan(context, inputs, options.layout == "by_variant", keeps_blocks, rows)
-    _take(options, counts, inputs, scans, table.current() if options.mode == "append" else None)
-    say(f"writing {table.name}: {sum(count.rows for count in counts):,} rows")
-    if rows:
-        for number, (one, found) in enumerate(zip(inputs, scans, strict=True)):
-            if found.rejected_records or found.rejected_fields:
-                sifting.sift(context, one, found, False, table.folder(f"source-{number}"), sifting.count)
-        rows.write(table.data)
-    else:
+    if not is_direct:
+        scans = scan.scan(context, inputs, options.layout == "by_variant", keeps_blocks)
+        _take(options, counts, inputs, scans, table)
         _write_by_hail(options, table, genome, inputs, scans)
-    return Result(True, genome, job.COORDINATE_BASE, None, spark.version, counts)
+    elif columns:
+        _write_by_variant(options, counts, inputs, columns, table, genome)
+    else:
+        _write_by_sample(options, counts, inputs, table)
+    return Result(True, genome, job.COORDINATE_BASE, None, context.version, counts)
 
 
-def _take(
+def _write_by_sample(options: argparse.Namespace, counts: list[Counts], inputs: Sequence[Any], table: Table) -> None:
+    """Let the tasks that check the lines hand on the rows to those that write samples' files."""
+    from pyspark import SparkContext
+
+    from genomicslake import scan, shuffle
+
+    context = SparkContext.getOrCreate()
+    samples = [sample for one in inputs for sample in one.header.samples]
+    rows = shuffle.Shuffle(context, shuffle.Buckets.of(context, [one.source for one in inputs], samples))
+    scans = scan.scan(context, inputs, False, False, rows)
+    _take(options, counts, inputs, scans, table)
+    _write_rejects(inputs, scans, False, table)
+    rows.write(table.data)
+
+
+def _write_by_variant(
     options: argparse.Namespace,
     counts: list[Counts],
     inputs: Sequence[Any],
-    scans: Sequence[Any],
-    current: dict[str, Any] | None,
+    columns: Sequence[by_variant.Columns],
+    table: Table,
+    genome: str,
+) -> None:
+    """Let the tasks that check the lines write the rows; where they find fields that the header does not declare, the
+    types of whose columns nobody knew before, let Hail read the files.
+    """
+    from pyspark import SparkContext
+
+    from genomicslake import scan
+
+    context = SparkContext.getOrCreate()
+    tables = scan.Tables(columns, by_variant.together(columns), table.folder("data"))
+    scans = scan.scan(context, inputs, True, options.gvcf_blocks == "keep", None, tables)
+    is_undeclared = any(found.undeclared_info or found.undeclared_format for found in scans)
+    if is_undeclared and options.reader == "direct":
+        raise _not_direct([one.header for one in inputs])
+    _take(options, counts, inputs, scans, table)
+    if is_undeclared:
+        say("records have fields that the header does not declare: Hail reads them")
+        table.clear()
+        _write_by_hail(options, table, genome, inputs, scans)
+    else:
+        _write_rejects(inputs, scans, True, table)
+
+
+def _write_rejects(inputs: Sequence[Any], scans: Sequence[Any], every_field: bool, table: Table) -> None:
+    """Write what can't be loaded."""
+    from pyspark import SparkContext
+
+    from genomicslake import sifting
+
+    for number, (one, found) in enumerate(zip(inputs, scans, strict=True)):
+        if found.rejected_records or found.rejected_fields:
+            folder = table.folder(f"source-{number}")
+            sifting.sift(SparkContext.getOrCreate(), one, found, every_field, folder, sifting.count)
+
+
+def _not_direct(headers: Sequence[header.Header]) -> LakeError:
+    return LakeError(
+        "the direct reader can't take fields of this file in layout by_variant",
+        where=headers[0].path,
+        todo="Pass --reader hail, or leave --reader out.",
+    )
+
+
+def _columns(headers: Sequence[header.Header], keeps_blocks: bool) -> list[by_variant.Columns]:
+    """The columns of files for the direct reader of layout by_variant; none where a file has fields that it can't take.
+    Raises LakeError where headers disagree.
+    """
+    completed = [head.completed({}) for head in headers]
+    info, formats = names.of_headers(completed)
+    found = [by_variant.Columns.of(head, info, formats, keeps_blocks) for head in completed]
+    return found if all(one.can_be_read() for one in found) else []
+
+
+def _take(
+    options: argparse.Namespace, counts: list[Counts], inputs: Sequence[Any], scans: Sequence[Any], table: Table
 ) -> None:
     """Count what the pass over the lines found. Raises LakeError where the options don't allow it, and where files, or
     a file and the table as it stands, have the same samples on the same contigs.
     """
     from genomicslake import scan
 
+    current = table.current() if options.mode == "append" else None
     loaded_from = cohort.loaded_from(current["sources"]) if current else {}
     blocks = ", whose blocks are kept" if options.gvcf_blocks == "keep" else ", so without a row"
     for count, one, found in zip(counts, inputs, scans, strict=True):
@@ -138,6 +201,7 @@ def _take(
         job.refuse(options, count, found.rejected, found.gap)
         if len(counts) > 1 or loaded_from:
             scan.refuse_overlap(one.header, set(count.contigs), loaded_from)
+    say(f"writing {table.name}: {sum(count.rows for count in counts):,} rows")
 
 
 def _write_by_hail(

@@ -1,0 +1,308 @@
+"""Values of INFO and FORMAT fields by the types that a header declares: one by one, and many at once as Arrow's arrays.
+
+Of a Number A, R or G, a row has the part that is about its alternate (VCF specification, section 1.4.2): A its own; R
+the reference's and its own; G those of the genotypes 0/0, 0/i and i/i, or, of as many values as alleles, of 0 and i.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genomicslake.header import Field
+
+Positions = npt.NDArray[np.int64]
+_KINDS = {"Integer": pa.int32(), "Float": pa.float64(), "Flag": pa.bool_()}
+_COMMA, _SEMICOLON, _EQUALS, _COLON, _TAB = b",;=:\t"
+_WORD = 8  # bytes of a name's begin and of its end that tell it from others
+_MOST = 2**31 - 1
+
+
+def element(declared: Field) -> pa.DataType:
+    """The type of one value."""
+    return _KINDS.get(declared.type, pa.string())
+
+
+def kind(declared: Field) -> pa.DataType:
+    """The type of a field's column."""
+    is_one = declared.is_scalar or declared.number == "A"
+    return element(declared) if is_one else pa.list_(element(declared))
+
+
+# one by one
+
+
+def one(declared: Field, text: bytes) -> Any:
+    """A value; None where it is missing."""
+    if text == b".":
+        return None
+    if declared.type == "Integer":
+        return int(text)
+    return float(text) if declared.type == "Float" else text.decode()
+
+
+def whole(declared: Field, value: bytes | None) -> Any:
+    """All of a field's value, a list of what is no scalar."""
+    if declared.type == "Flag":
+        return value is not None
+    if value is None or value == b".":
+        return None
+    return one(declared, value) if declared.is_scalar else [one(declared, text) for text in value.split(b",")]
+
+
+def of_allele(declared: Field, value: bytes | None, number: int, count: int) -> Any:
+    """What the row of alternate `number`, from 1, of so many has of a field's value."""
+    found = whole(declared, value)
+    if declared.type == "Flag" or declared.number not in ("A", "R", "G") or found is None:
+        return found
+    if declared.number == "A":
+        return found[number - 1] if len(found) == count else None
+    is_allele = len(found) == count + 1
+    if declared.number == "R":
+        return [found[0], found[number]] if is_allele else None
+    if len(found) == (count + 1) * (count + 2) // 2:
+        return [found[0], found[number * (number + 1) // 2], found[number * (number + 3) // 2]]
+    return [found[0], found[number]] if is_allele else found
+
+
+def rounded(value: float | None) -> int | None:
+    """A number as the columns gq and dp have it: the nearest integer, halves up."""
+    return None if value is None or not abs(value) < _MOST else math.floor(value + 0.5)
+
+
+def filters(text: str) -> list[str] | None:
+    """FILTER as an array in alphabetical order; None for `.`."""
+    return None if text == "." else sorted(set(text.split(";")))
+
+
+# many at once
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of a field in lines, in ascending order of their places: where each begins and ends, -1 where there is
+    none.
+    """
+
+    lines: Any
+    declared: Field
+    starts: Positions
+    ends: Positions
+
+    @property
+    def is_there(self) -> npt.NDArray[np.bool_]:
+        """Which there are."""
+        found: npt.NDArray[np.bool_] = self.starts >= 0
+        return found
+
+    def array(self) -> pa.Array:
+        """All of them, lists of what is no scalar; null for those that are missing."""
+        if self.declared.type == "Flag":
+            return pa.array(self.is_there)
+        if self.declared.is_scalar:
+            return _with_nulls(self._converted(self.starts[self.is_there], self.ends[self.is_there]), self.is_there)
+        offsets = np.append(self._firsts, self._firsts[-1] + self._counts[-1]) if len(self._firsts) else np.zeros(1)
+        return _lists(offsets.astype(np.int32), self._parts, self._counts == 0)
+
+    def own(self, of_rows: Any, alt: Any, count: int) -> pa.Array:
+        """Of each row's value, of so many parts, that of its alternate."""
+        is_such = self._counts[of_rows] == count
+        return self._parts.take(pa.array(np.where(is_such, self._firsts[of_rows] + alt, 0), mask=~is_such))
+
+    def pairs(self, of_rows: Any, alt: Any, count: int) -> pa.Array:
+        """The same, those of the reference and of its alternate."""
+        return self._chosen(of_rows, [np.zeros(len(alt), np.int64), alt + 1], self._counts[of_rows] == count)
+
+    def of_genotypes(self, of_rows: Any, alt: Any, alleles: int) -> pa.Array:
+        """The same, those of 0/0, 0/i and i/i, or of as many values as alleles of 0 and i; anything else as it is."""
+        counts, number = self._counts[of_rows], alt + 1
+        is_diploid = counts == alleles * (alleles + 1) // 2
+        is_haploid = (counts == alleles) & ~is_diploid
+        zeros = np.zeros(len(alt), np.int64)
+        diploid = self._chosen(of_rows, [zeros, number * (number + 1) // 2, number * (number + 3) // 2], is_diploid)
+        if is_diploid.all():
+            return diploid
+        haploid = self._chosen(of_rows, [zeros, number], is_haploid)
+        others = self.array().take(pa.array(of_rows))
+        return pc.if_else(pa.array(is_diploid), diploid, pc.if_else(pa.array(is_haploid), haploid, others))
+
+    def _chosen(self, of_rows: Any, parts: Sequence[Any], is_such: Any) -> pa.Array:
+        at = np.stack([np.where(is_such, self._firsts[of_rows] + part, 0) for part in parts], 1)[is_such]
+        offsets = np.concatenate([[0], np.cumsum(is_such * len(parts))]).astype(np.int32)
+        return _lists(offsets, self._parts.take(pa.array(at.ravel())), ~is_such)
+
+    @cached_property
+    def _is_list(self) -> npt.NDArray[np.bool_]:
+        """Which there are that are not missing."""
+        is_dot = (self.ends - self.starts == 1) & (self.lines.text[self.starts] == ord("."))
+        found: npt.NDArray[np.bool_] = self.is_there & ~is_dot
+        return found
+
+    @cached_property
+    def _commas(self) -> tuple[Positions, Positions]:
+        """The commas in lists, and how many each value has."""
+        starts, ends = self.starts[self._is_list], self.ends[self._is_list]
+        every = self.lines.commas
+        before, behind = np.searchsorted(every, starts), np.searchsorted(every, ends)
+        counts = np.zeros(len(self.starts), np.int64)
+        counts[self._is_list] = behind - before
+        steps = np.zeros(len(every) + 1, np.int64)
+        np.add.at(steps, before, 1)
+        np.add.at(steps, behind, -1)
+        return every[np.cumsum(steps[:-1]) > 0], counts
+
+    @cached_property
+    def _counts(self) -> Positions:
+        """How many parts each value has; none of those that are missing."""
+        found: Positions = np.where(self._is_list, self._commas[1] + 1, 0)
+        return found
+
+    @cached_property
+    def _firsts(self) -> Positions:
+        """The number of each value's first part."""
+        found: Positions = np.concatenate([[0], np.cumsum(self._counts)[:-1]]) if len(self._counts) else self._counts
+        return found
+
+    @cached_property
+    def _parts(self) -> pa.Array:
+        """The parts of all lists, one after the other."""
+        commas = self._commas[0]
+        starts = np.sort(np.concatenate([self.starts[self._is_list], commas + 1]))
+        ends = np.sort(np.concatenate([self.ends[self._is_list], commas]))
+        return self._converted(starts, ends)
+
+    def _converted(self, starts: Positions, ends: Positions) -> pa.Array:
+        return _converted(slices(self.lines, starts, ends), element(self.declared))
+
+
+def slices(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
+    """Texts of lines, in ascending order of their places; null for `.`."""
+    if not len(starts):
+        return pa.array([], pa.large_string())
+    edges = np.empty(2 * len(starts), np.int64)
+    edges[::2], edges[1::2] = starts, ends
+    found = lines.pieces(edges)[::2].cast(pa.large_string())
+    return pc.if_else(pc.equal(found, "."), None, found)
+
+
+def _converted(found: pa.Array, to: pa.DataType) -> pa.Array:
+    if pa.types.is_string(to):
+        return found.cast(to)
+    try:
+        return pc.cast(found, to)
+    except pa.ArrowInvalid:  # such as +1
+        return pa.array([None if text is None else float(text) for text in found.to_pylist()], to)
+
+
+def _with_nulls(found: pa.Array, is_there: npt.NDArray[np.bool_]) -> pa.Array:
+    if is_there.all():
+        return found
+    return found.take(pa.array(np.cumsum(is_there) - 1, mask=~is_there))
+
+
+def _lists(offsets: Any, parts: pa.Array, is_null: Any) -> pa.Array:
+    """Lists by where each begins; null lists have no parts."""
+    nulls = pa.array(np.append(is_null, False))
+    return pa.ListArray.from_arrays(pc.if_else(nulls, None, pa.array(offsets, pa.int32())), parts)
+
+
+def texts(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
+    """A column as text; null for `.`."""
+    return slices(lines, starts, ends).cast(pa.string())
+
+
+def numbers(lines: Any, starts: Positions, ends: Positions, to: pa.DataType) -> pa.Array:
+    """A column as numbers; null for `.`."""
+    return _converted(slices(lines, starts, ends), to)
+
+
+def all_filters(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
+    """FILTER of many records (see filters)."""
+    found = texts(lines, starts, ends).dictionary_encode()
+    lists = pa.array([filters(text) for text in found.dictionary.to_pylist()], pa.list_(pa.string()))
+    return lists.take(found.indices)
+
+
+def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
+    """The values of all INFO fields in lines whose INFO stands there and has no field twice."""
+    text = lines.text
+    breaks = lines.semicolons
+    first, last = np.searchsorted(breaks, starts), np.searchsorted(breaks, ends)
+    counts = last - first + 1  # entries
+    records = np.repeat(np.arange(len(starts)), counts)
+    numbers_ = np.arange(len(records)) - np.repeat(np.cumsum(counts) - counts, counts)
+    is_first, is_last = numbers_ == 0, numbers_ == counts[records] - 1
+    between = first[records] + numbers_
+    entry_starts = (
+        np.where(is_first, starts[records], breaks[np.minimum(between - 1, len(breaks) - 1)] + 1)
+        if len(breaks)
+        else starts[records]
+    )
+    entry_ends = (
+        np.where(is_last, ends[records], breaks[np.minimum(between, len(breaks) - 1)]) if len(breaks) else ends[records]
+    )
+    equals = lines.equals
+    at = np.searchsorted(equals, entry_starts)
+    name_ends = np.minimum(entry_ends, np.append(equals, len(text))[at])
+    codes = _names(text, entry_starts, name_ends)
+    found = {}
+    for name, one_ in declared.items():
+        (code,) = _names(np.frombuffer(name.encode() + bytes(_WORD), np.uint8), [0], [len(name.encode())])
+        own = np.flatnonzero((codes == code).all(axis=1))
+        value_starts, value_ends = np.full(len(starts), -1), np.full(len(starts), -1)
+        value_starts[records[own]] = np.minimum(name_ends[own] + 1, entry_ends[own])
+        value_ends[records[own]] = entry_ends[own]
+        found[name] = Values(lines, one_, value_starts, value_ends)
+    return found
+
+
+def _names(text: Any, starts: Any, ends: Any) -> Any:
+    """What tells names: their lengths, and as numbers how they begin and end; a row a name."""
+    starts, ends = np.asarray(starts), np.asarray(ends)
+    lengths = ends - starts
+    within = np.arange(_WORD)
+    heads = text[np.minimum(starts[:, None] + within, len(text) - 1)] * (within < lengths[:, None])
+    tails = text[np.maximum(ends[:, None] - 1 - within, 0)] * (within < lengths[:, None])
+    words = [np.ascontiguousarray(part.astype(np.uint8)).view(np.uint64)[:, 0] for part in (heads, tails)]
+    return np.stack([lengths.astype(np.uint64), *words], 1)
+
+
+def can_be_told(names: Sequence[str]) -> bool:
+    """Whether _names tells all of them from each other."""
+    codes = {
+        tuple(_names(np.frombuffer(n.encode() + bytes(_WORD), np.uint8), [0], [len(n.encode())])[0]) for n in names
+    }
+    return len(codes) == len(set(names))
+
+
+def formats(lines: Any, found: Positions, samples: Sequence[str], declared: Mapping[str, Field]) -> dict[str, Values]:
+    """The values of all FORMAT fields of all samples in lines: those of a line's samples one after the other."""
+    count = max(1, len(samples))
+    places = {name: (np.full((len(found), count), -1), np.full((len(found), count), -1)) for name in declared}
+    if samples:
+        key_starts, key_ends = lines.column_ends(found, 8) + 1, lines.column_ends(found, 9)
+        keys = lines.texts(key_starts, key_ends)
+        for text in dict.fromkeys(keys):
+            own = np.flatnonzero(np.array([one_ == text for one_ in keys]))
+            starts = lines.column_starts(found[own], 10, count)
+            ends = np.concatenate([starts[:, 1:] - 1, lines.ends(found[own])[:, None]], 1)
+            colons = lines.colons
+            first, last = np.searchsorted(colons, starts), np.searchsorted(colons, ends)
+            padded = np.append(colons, len(lines.text))
+            for number, name in enumerate(text.split(":")):
+                if name not in places:
+                    continue
+                is_there = last - first >= number
+                begins = starts if number == 0 else padded[np.minimum(first + number - 1, len(colons))] + 1
+                stops = np.where(last - first > number, padded[np.minimum(first + number, len(colons))], ends)
+                places[name][0][own], places[name][1][own] = (
+                    np.where(is_there, begins, -1),
+                    np.where(is_there, stops, -1),
+                )
+    return {name: Values(lines, declared[name], *(part.ravel() for part in place)) for name, place in places.items()}
