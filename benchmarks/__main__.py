@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("accounting", "by_sample", "clinvar", "layouts", "scaling")
+NAMES = ("accounting", "by_sample", "by_variant", "clinvar", "layouts", "scaling")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

@@ -82,6 +82,29 @@ def numpy_limit(vcf: Path, folder: Path) -> None:
     pq.write_table(pa.table(rows), folder / "rows.parquet", compression="zstd")
 
 
+def by_variant(vcf: Path, folder: Path) -> None:
+    """The job as it is."""
+    _job(vcf, folder, "auto", "--layout", "by_variant")
+
+
+def by_variant_by_hail(vcf: Path, folder: Path) -> None:
+    """The job with its other reader."""
+    _job(vcf, folder, "hail", "--layout", "by_variant")
+
+
+def hails_sites(vcf: Path, folder: Path) -> None:
+    """Hail's rows as Spark's, without calls and accounting."""
+    import hail as hl
+
+    from genomicslake import session
+
+    session.start()
+    mt = hl.import_vcf(str(vcf), force_bgz=True, reference_genome="GRCh37", array_elements_required=False)
+    frame = mt.rows().flatten().to_spark()
+    named = [name.replace(".", "_") for name in frame.columns]
+    frame.toDF(*named).write.parquet(str(folder / "sites"))
+
+
 def clinvar(path: Path, folder: Path) -> None:
     """The job as it is."""
     from clinvar_to_parquet import clinvar_to_parquet
@@ -128,6 +151,9 @@ CONTENDERS: dict[str, Contender] = {
     "Hail, repartitioned": repartitioned_hail,
     "numpy, one process": numpy_limit,
     "ClinVar job": clinvar,
+    "direct, by variant": by_variant,
+    "hail, by variant": by_variant_by_hail,
+    "naive Hail, sites": hails_sites,
 }
 
 

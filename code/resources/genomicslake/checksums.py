@@ -2,7 +2,7 @@
 
 Each row has a 64-bit code, made of its sample, locus, alleles and genotype; the checksum is the sum of the codes
 modulo 2**64. So it does not depend on the order of rows or on how they are spread over files, and it adds up:
-that of two tables together is the sum of theirs. `_mixed` is the finaliser of SplitMix64 (Steele et al. 2014,
+that of two tables together is the sum of theirs. `mixed` is the finaliser of SplitMix64 (Steele et al. 2014,
 doi:10.1145/2714064.2660195): without it, exchanged genotypes of two samples would leave the sum as it is.
 """
 
@@ -24,7 +24,8 @@ MODULUS = 1 << 64
 NO_CALL = 5  # a call's state: see `states`
 
 
-def _mixed(values: Any) -> Any:
+def mixed(values: Any) -> Any:
+    """64-bit codes, each bit of which depends on all of those given."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
@@ -45,13 +46,13 @@ def sites(chromosomes: Codes, starts: Any, ends: Any, references: Codes, alterna
     """The code of each allele at its locus; positions as the tables have them, 0-based and half-open."""
     code = chromosomes
     for part in (starts, ends, references, alternates):
-        code = _mixed(code + np.asarray(part).astype(np.uint64))
+        code = mixed(code + np.asarray(part).astype(np.uint64))
     return code
 
 
 def rows(site: Codes, sample: Codes, state: Any) -> int:
     """The sum of the codes of rows: their alleles', their samples', and the states of their calls."""
-    return int(_mixed(_mixed(site + sample) + np.asarray(state).astype(np.uint64)).sum(dtype=np.uint64))
+    return int(mixed(mixed(site + sample) + np.asarray(state).astype(np.uint64)).sum(dtype=np.uint64))
 
 
 def states(genotype0: Any, genotype1: Any) -> Any:

@@ -27,6 +27,7 @@ Alleles = npt.NDArray[np.int8]
 LOOKED_AT = 256  # records from which patterns are made
 FEWEST = 8  # records of a kind in a chunk for which they are made
 MOST = 4  # alternates
+BEHIND = 8  # bytes that stand behind a chunk's text
 
 _END = "(?:^|;)END=(?P<end>[0-9]+)"
 _COLUMNS = 8  # of a site: CHROM to INFO
@@ -183,7 +184,7 @@ class Lines:
     @classmethod
     def of(cls, chunk: bytes) -> "Lines":
         """The lines of a chunk."""
-        text = np.frombuffer(chunk + b"\0\0\0", np.uint8)
+        text = np.frombuffer(chunk + bytes(BEHIND), np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(text == _NEWLINE) + 1])
         starts = starts[starts < len(chunk)]
         tabs = np.flatnonzero(text == _TAB)

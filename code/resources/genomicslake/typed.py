@@ -15,12 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genomicslake import checksums
 from genomicslake.header import Field
 
 Positions = npt.NDArray[np.int64]
 _KINDS = {"Integer": pa.int32(), "Float": pa.float64(), "Flag": pa.bool_()}
-_COMMA, _SEMICOLON, _EQUALS, _COLON, _TAB = b",;=:\t"
 _WORD = 8  # bytes of a name's begin and of its end that tell it from others
+_MASKS = np.array([(1 << 8 * length) - 1 for length in range(_WORD + 1)], np.uint64)
 _MOST = 2**31 - 1
 
 
@@ -231,30 +232,26 @@ def all_filters(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
 
 def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
     """The values of all INFO fields in lines whose INFO stands there and has no field twice."""
-    text = lines.text
-    breaks = lines.semicolons
+    text, breaks = lines.text, lines.semicolons
     first, last = np.searchsorted(breaks, starts), np.searchsorted(breaks, ends)
-    counts = last - first + 1  # entries
-    records = np.repeat(np.arange(len(starts)), counts)
-    numbers_ = np.arange(len(records)) - np.repeat(np.cumsum(counts) - counts, counts)
-    is_first, is_last = numbers_ == 0, numbers_ == counts[records] - 1
-    between = first[records] + numbers_
-    entry_starts = (
-        np.where(is_first, starts[records], breaks[np.minimum(between - 1, len(breaks) - 1)] + 1)
-        if len(breaks)
-        else starts[records]
-    )
-    entry_ends = (
-        np.where(is_last, ends[records], breaks[np.minimum(between, len(breaks) - 1)]) if len(breaks) else ends[records]
-    )
-    equals = lines.equals
-    at = np.searchsorted(equals, entry_starts)
-    name_ends = np.minimum(entry_ends, np.append(equals, len(text))[at])
+    firsts = np.cumsum(last - first + 1) - (last - first + 1)  # of each record, among all entries
+    count = int((last - first + 1).sum())
+    is_first = np.zeros(count + 1, bool)
+    is_first[firsts] = is_first[-1] = True
+    within = np.zeros(len(breaks) + 1, np.int64)
+    np.add.at(within, first, 1)
+    np.add.at(within, last, -1)
+    between = breaks[np.cumsum(within[:-1]) > 0]  # the semicolons in INFO
+    entry_starts, entry_ends = np.empty(count, np.int64), np.empty(count, np.int64)
+    entry_starts[is_first[:-1]], entry_starts[~is_first[:-1]] = starts, between + 1
+    entry_ends[is_first[1:]], entry_ends[~is_first[1:]] = ends, between
+    records = np.cumsum(is_first[:-1]) - 1
+    equals = np.append(lines.equals, len(text))
+    name_ends = np.minimum(entry_ends, equals[np.searchsorted(lines.equals, entry_starts)])
     codes = _names(text, entry_starts, name_ends)
     found = {}
     for name, one_ in declared.items():
-        (code,) = _names(np.frombuffer(name.encode() + bytes(_WORD), np.uint8), [0], [len(name.encode())])
-        own = np.flatnonzero((codes == code).all(axis=1))
+        own = np.flatnonzero(codes == _name(name))
         value_starts, value_ends = np.full(len(starts), -1), np.full(len(starts), -1)
         value_starts[records[own]] = np.minimum(name_ends[own] + 1, entry_ends[own])
         value_ends[records[own]] = entry_ends[own]
@@ -262,23 +259,25 @@ def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str,
     return found
 
 
-def _names(text: Any, starts: Any, ends: Any) -> Any:
-    """What tells names: their lengths, and as numbers how they begin and end; a row a name."""
-    starts, ends = np.asarray(starts), np.asarray(ends)
+def _names(text: Any, starts: Positions, ends: Positions) -> Any:
+    """Codes of names in a text: of their lengths, and of the bytes with which they begin and end. Behind the last name
+    stand _WORD more bytes at least.
+    """
+    words = np.ndarray(len(text) - _WORD + 1, np.uint64, text, strides=(1,))
     lengths = ends - starts
-    within = np.arange(_WORD)
-    heads = text[np.minimum(starts[:, None] + within, len(text) - 1)] * (within < lengths[:, None])
-    tails = text[np.maximum(ends[:, None] - 1 - within, 0)] * (within < lengths[:, None])
-    words = [np.ascontiguousarray(part.astype(np.uint8)).view(np.uint64)[:, 0] for part in (heads, tails)]
-    return np.stack([lengths.astype(np.uint64), *words], 1)
+    heads = words[starts] & _MASKS[np.minimum(lengths, _WORD)]
+    tails = np.where(lengths > _WORD, words[np.maximum(ends - _WORD, 0)], np.uint64(0))
+    return checksums.mixed(heads + checksums.mixed(tails + lengths.astype(np.uint64)))
+
+
+def _name(name: str) -> Any:
+    text = np.frombuffer(name.encode() + bytes(_WORD), np.uint8)
+    return _names(text, np.zeros(1, np.int64), np.full(1, len(text) - _WORD))[0]
 
 
 def can_be_told(names: Sequence[str]) -> bool:
-    """Whether _names tells all of them from each other."""
-    codes = {
-        tuple(_names(np.frombuffer(n.encode() + bytes(_WORD), np.uint8), [0], [len(n.encode())])[0]) for n in names
-    }
-    return len(codes) == len(set(names))
+    """Whether their codes tell all of them from each other."""
+    return len({int(_name(name)) for name in names}) == len(set(names))
 
 
 def formats(lines: Any, found: Positions, samples: Sequence[str], declared: Mapping[str, Field]) -> dict[str, Values]:

@@ -1,0 +1,166 @@
+"""Rows of the layout by_variant: plain records many at once as one by one, and by hand."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from genomicslake import by_variant, header, lines, names, plain, scan, typed
+from genomicslake.header import Field, Header
+from genomicslake.lines import Part
+from genomicslake.records import RecordCheck
+
+TYPES = {
+    "Integer": ["0", "7", "-12", "123456789", "007"],
+    "Float": ["0.5", "-1", "1e-5", "+2.5", "nan", "inf", "-Infinity", ".5", "3."],
+    "String": ["a", "b c", "x=y", "%3B", "é"],
+}
+NUMBERS = ["1", "2", "A", "R", "G", "."]
+FIELDS = {
+    "INFO": {
+        **{f"{kind[0]}{number.replace('.', 'x')}": Field(f"{kind[0]}{number.replace('.', 'x')}", number, kind)
+           for kind in TYPES for number in NUMBERS},
+        "A_LONG_NAME_THAT_ENDS_1": Field("A_LONG_NAME_THAT_ENDS_1", "1", "Integer"),
+        "A_LONG_NAME_THAT_ENDS_2": Field("A_LONG_NAME_THAT_ENDS_2", "1", "Integer"),
+        "FLAG": Field("FLAG", "0", "Flag"),
+    },
+    "FORMAT": {
+        "GT": Field("GT", "1", "String"),
+        "AD": Field("AD", "R", "Integer"),
+        "DP": Field("DP", "1", "Integer"),
+        "GQ": Field("GQ", "1", "Float"),
+        "PL": Field("PL", "G", "Integer"),
+        "S": Field("S", ".", "String"),
+        "F": Field("F", "A", "Float"),
+    },
+}  # fmt: skip
+CALLS = ["0/1", "1|0", "0|1", "1/1", "./.", ".|.", "0/0", "1", "0", "."]
+
+
+def head(samples: int) -> Header:
+    text = ["##fileformat=VCFv4.2", "##contig=<ID=22,length=51304566>"]
+    for kind, fields in FIELDS.items():
+        text += [f'##{kind}=<ID={f.id},Number={f.number},Type={f.type},Description="">' for f in fields.values()]
+    columns = [*header.COLUMNS, *(["FORMAT", *(f"S{number}" for number in range(samples))] if samples else [])]
+    return header.parse("file.vcf", [*text, "\t".join(columns)])
+
+
+def value(choices: Random, declared: Field, alternates: int) -> str:
+    """A value that the field may have."""
+    if choices.random() < 0.15:
+        return "."
+    counts = {"A": alternates, "R": alternates + 1, "G": (alternates + 1) * (alternates + 2) // 2, ".": 3}
+    count = counts.get(declared.number, 0) or int(declared.number)
+    texts = [*TYPES[declared.type], "."] if count > 1 else TYPES[declared.type]
+    return ",".join(choices.choice(texts) for _ in range(count))
+
+
+def record(choices: Random, number: int, samples: int) -> str:
+    alternates = choices.choices([1, 2, 3], [6, 2, 1])[0]
+    alleles = ["C", "G", "ACGT"][:alternates]
+    kept = [f for f in FIELDS["INFO"].values() if choices.random() < 0.6]
+    infos = [f.id if f.type == "Flag" else f"{f.id}={value(choices, f, alternates)}" for f in kept]
+    filters = choices.choice(["PASS", ".", "q10", "s50;q10"])
+    quality = choices.choice([".", "50", "1e3", "0.5", "+3"])
+    site = [
+        "22",
+        str(1_000 + 10 * number),
+        choices.choice([".", "rs1", "a;b"]),
+        choices.choice(["A", "AC"]),
+        ",".join(alleles),
+    ]
+    columns = [*site, quality, filters, ";".join(infos) or "."]
+    if samples:
+        keys = choices.choice([["GT", "AD", "DP", "GQ", "PL", "S", "F"], ["GT", "DP", "AD"], ["GT"]])
+        columns.append(":".join(keys))
+        for _ in range(samples):
+            call = choices.choice([*CALLS, f"{alternates}/0", f"0|{alternates}", "./1"])
+            values = [call, *(value(choices, FIELDS["FORMAT"][key], alternates) for key in keys[1:])]
+            columns.append(":".join(values[: choices.choice([len(values), len(values), 1, 2])]))
+    return "\t".join(columns)
+
+
+def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple[scan.Scan, list[Any]]:
+    source = path.with_suffix(".vcf")
+    source.write_bytes(text)
+    info, formats = names.of_headers([check.header])
+    columns = by_variant.Columns.of(check.header, info, formats, keeps_blocks=False)
+    part = Part(str(source), "plain", 0, len(text), len(text))
+    made = (columns, columns.schema, str(path.parent), path.stem)
+
+    def nothing(chunk: bytes, _: object, __: object) -> plain.Plain:
+        return plain.Plain(plain.Lines.of(chunk), [])
+
+    with (
+        mock.patch.object(plain, "read", plain.read if at_once else nothing),
+        mock.patch.object(lines, "CHUNK", 20_000),
+    ):
+        found = scan.written_part(part, RecordCheck(check.header, check.contigs, True), {2}, made)
+    table = pq.read_table(path.parent / f"rows-{path.stem}.parquet")
+    assert table.schema.equals(columns.schema)
+    return found, table.to_pylist()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path) -> None:
+    choices = Random(f"{seed} {samples}")  # noqa: S311 - no secret
+    text = "".join(f"{record(choices, number, samples)}\n" for number in range(300)).encode()
+    check = RecordCheck(head(samples).completed({}), {"22": 51_304_566}, True)
+    plainly = plain.read(text, check).is_plain
+    assert 20 < plainly.sum() < 300
+    one, other = (rows(text, check, tmp_path / f"{at_once}", at_once=at_once) for at_once in (True, False))
+    assert str(one[1]) == str(other[1])  # in their order; nan is not itself
+    assert (one[0].rows, one[0].checksum) == (other[0].rows, other[0].checksum)
+    assert len(one[1]) == one[0].rows > 300
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "expected"),
+    [
+        ("1", b"5", [5, 5]),
+        ("A", b"1,2", [1, 2]),
+        ("A", b"1,.", [1, None]),
+        ("R", b"1,2,3", [[1, 2], [1, 3]]),
+        ("G", b"0,1,2,3,4,5", [[0, 1, 2], [0, 3, 5]]),  # 0/0, 0/1, 1/1, 0/2, 1/2, 2/2
+        ("G", b"0,1,2", [[0, 1], [0, 2]]),  # of a call of one allele
+        ("G", b"7", [[7], [7]]),
+        (".", b"4,5", [[4, 5], [4, 5]]),
+        ("2", b".", [None, None]),
+        ("R", b"1,2", [None, None]),
+        ("1", None, [None, None]),
+    ],
+)
+def test_a_row_has_the_part_about_its_alternate(number: str, text: bytes | None, expected: list[Any]) -> None:
+    declared = Field("X", number, "Integer")
+    assert [typed.of_allele(declared, text, alternate, 2) for alternate in (1, 2)] == expected
+
+
+def test_names_that_are_alike_are_told() -> None:
+    assert typed.can_be_told(["A_LONG_NAME_THAT_ENDS_1", "A_LONG_NAME_THAT_ENDS_2", "A", "AA", "AC"])
+    assert not typed.can_be_told(["BEGINNING_x_THE_ENDING", "BEGINNING_y_THE_ENDING"])
+
+
+def test_a_field_that_only_another_file_declares_is_null(tmp_path: Path) -> None:
+    one = head(1).completed({})
+    other = Header(
+        one.path, one.version, one.reference, {}, {"GT": one.format["GT"]}, one.contigs, one.samples, one.lines
+    )
+    info, formats = names.of_headers([one, other])
+    columns = [by_variant.Columns.of(each, info, formats, keeps_blocks=False) for each in (one, other)]
+    schema = by_variant.together(columns)
+    assert set(schema.names) == set(columns[0].schema.names)
+    path = tmp_path / "other.vcf"
+    path.write_bytes(b"22\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n")
+    part = Part(str(path), "plain", 0, path.stat().st_size, path.stat().st_size)
+    scan.written_part(part, RecordCheck(other, {"22": 51_304_566}, True), (), (columns[1], schema, str(tmp_path), "x"))
+    table = pq.read_table(tmp_path / "rows-x.parquet")
+    assert table.schema.equals(schema)
+    (row,) = table.to_pylist()
+    assert row["format_gt"] == "0/1"
+    assert row["info_flag"] is None
+    assert pa.types.is_list(table.schema.field("info_ir").type)
