@@ -30,7 +30,7 @@ def cohort(path: Path, variants: int, samples: int, seed: int = 22) -> None:
     random = np.random.default_rng(seed)
     names = "\t".join(f"S{number:05d}" for number in range(samples))
     calls = np.array([b"0|0", b"0|1", b"1|0", b"1|1"])
-    lowest = max(1 / (2 * samples), 1e-4)
+    lowest = min(max(1 / (2 * samples), 1e-4), 0.0049)
     edges = np.log([[lowest, 0.005], [0.005, 0.05], [0.05, 1.0]])
     frequencies = np.exp(random.uniform(*edges[random.choice(3, variants, p=[64 / 84, 12 / 84, 8 / 84])].T))
     positions = 20_000_000 + np.cumsum(random.integers(1, 60, variants))

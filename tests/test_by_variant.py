@@ -17,7 +17,7 @@ from genomicslake.records import RecordCheck
 TYPES = {
     "Integer": ["0", "7", "-12", "123456789", "007"],
     "Float": ["0.5", "-1", "1e-5", "+2.5", "nan", "inf", "-Infinity", ".5", "3."],
-    "String": ["a", "b c", "x=y", "%3B", "é"],
+    "String": ["a", "b c", "x=y", "%3B", "é", ""],
 }
 NUMBERS = ["1", "2", "A", "R", "G", "."]
 FIELDS = {
@@ -138,6 +138,22 @@ def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path)
 def test_a_row_has_the_part_about_its_alternate(number: str, text: bytes | None, expected: list[Any]) -> None:
     declared = Field("X", number, "Integer")
     assert [typed.of_allele(declared, text, alternate, 2) for alternate in (1, 2)] == expected
+
+
+def test_a_part_that_has_no_rows_any_more(tmp_path: Path) -> None:
+    """The pass that leaves duplicates out writes a part's file anew, or takes it away."""
+    text = b"22\t5\t.\tA\tC\t.\t.\tSx=;S1=;FLAG=0\tGT\t0/1\n"
+    check = RecordCheck(head(1).completed({}), {"22": 51_304_566}, True)
+    info, formats = names.of_headers([check.header])
+    columns = by_variant.Columns.of(check.header, info, formats, keeps_blocks=False)
+    path = tmp_path / "part.vcf"
+    path.write_bytes(text)
+    part, made = Part(str(path), "plain", 0, len(text), len(text)), (columns, columns.schema, str(tmp_path), "x")
+    scan.written_part(part, check, (), made)
+    (row,) = pq.read_table(tmp_path / "rows-x.parquet").to_pylist()
+    assert (row["info_sx"], row["info_s1"], row["info_flag"]) == (None, None, False)  # as Hail has them
+    scan.written_part(part, check, {1}, made)
+    assert not (tmp_path / "rows-x.parquet").exists()
 
 
 def test_names_that_are_alike_are_told() -> None:

@@ -112,6 +112,10 @@ class Rows:
         self._write()
         if self._writer:
             self._writer.close()
+            return
+        system, inside = filesystem(self.path)  # a pass before this one, which left nothing out, may have written it
+        if system.get_file_info(inside).is_file:
+            system.delete_file(inside)
 
     def _write(self) -> None:
         if not self._held:
@@ -160,7 +164,9 @@ class Rows:
         found = {}
         for name, declared in self.columns.info.items():
             key = name.encode()
-            value = infos.get(key) if declared.type != "Flag" else (b"1" if key in infos else None)
+            value = infos.get(key) or None  # one of no character is none
+            if declared.type == "Flag":
+                value = b"1" if key in infos and infos[key] != b"0" else None
             found[self.columns.info_names[name]] = typed.of_allele(declared, value, number, count)
         return found
 

@@ -253,6 +253,8 @@ def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str,
     for name, one_ in declared.items():
         own = np.flatnonzero(codes == _name(name))
         value_starts, value_ends = np.full(len(starts), -1), np.full(len(starts), -1)
+        if one_.type != "Flag":
+            own = own[name_ends[own] + 1 < entry_ends[own]]  # a value of no character is none
         value_starts[records[own]] = np.minimum(name_ends[own] + 1, entry_ends[own])
         value_ends[records[own]] = entry_ends[own]
         found[name] = Values(lines, one_, value_starts, value_ends)
