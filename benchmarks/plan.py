@@ -47,7 +47,7 @@ def table() -> str:
                     [""] * 4,
                     -(-samples // (BLOCK * clustered.BLOCKS)),
                     rows / GROUP,
-                    2 * BLOCK,
+                    -(-(ASKED + BLOCK - 1) // BLOCK) * BLOCK,  # in the blocks that they touch
                 )
             else:
                 files, groups, asked = samples, ASKED * ROWS_OF_A_SAMPLE / ROW_GROUP, ASKED

@@ -7,7 +7,7 @@ are what the templates have. Free tiers are left out, so are requests, logs and 
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from setup.scanned import Groups, Scan, of_query
 
 PRICES = names.ROOT / "setup" / "prices.toml"
 EXPECTED = names.ROOT / "setup" / "expected.toml"
-DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4}  # of a worker
+DPUS = {"G.1X": 1, "G.2X": 2}  # of a worker
 CORES_OF_A_DPU = 4
 SHORTEST_JOB = 1.0  # minutes that are billed
 CRAWLER_DPUS, SHORTEST_CRAWL = 2, 10.0  # the guide's note of the cost; minutes
@@ -179,7 +179,7 @@ def billed(lake: Lake, sql: str) -> int | None:
     for page in pages:
         for chosen in _in_tens(page["QueryExecutionIds"]):
             for told in athena.batch_get_query_execution(QueryExecutionIds=chosen)["QueryExecutions"]:
-                if _plain(told["Query"]) == _plain(sql) and told["Status"]["State"] == "SUCCEEDED":
+                if _filled(told) == _plain(sql) and told["Status"]["State"] == "SUCCEEDED":
                     return int(told["Statistics"]["DataScannedInBytes"])
     return None
 
@@ -187,6 +187,14 @@ def billed(lake: Lake, sql: str) -> int | None:
 def _in_tens(ids: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), 10):
         yield list(ids[start : start + 10])
+
+
+def _filled(told: Mapping[str, Any]) -> str:
+    """A query that ran, with its parameters in the places of the question marks."""
+    text = _plain(told["Query"])
+    for parameter in told.get("ExecutionParameters", []):
+        text = text.replace("?", parameter, 1)
+    return text
 
 
 def _plain(sql: str) -> str:

@@ -97,7 +97,7 @@ def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple
 
     with (
         mock.patch.object(plain, "read", plain.read if at_once else nothing),
-        mock.patch.object(lines, "CHUNK", 20_000),
+        mock.patch.multiple(lines, READ=5_000, CHUNK=20_000),
     ):
         found = scan.written_part(part, RecordCheck(check.header, check.contigs, True), {2}, made)
     table = pq.read_table(path.parent / f"rows-{path.stem}.parquet")

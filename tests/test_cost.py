@@ -1,6 +1,5 @@
 """What things are expected to cost, and what a query scans by the footers: against figures that are reckoned here."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -179,16 +178,6 @@ def test_what_is_printed(tmp_path: Path) -> None:
     told = (tmp_path / "told").read_text()
     for text in ("$0.45", "$0.05", "$0.00025", "together", "KMS", "prices of 2026"):
         assert text in told
-
-
-def test_the_query_is_found_among_those_that_ran() -> None:
-    """Comments and spaces are passed over, and those that failed."""
-    one = "SELECT 1 -- a comment\nFROM   x"
-    assert cost._plain(one) == cost._plain("SELECT 1\n  FROM x -- another")
-    assert cost._plain(one) != cost._plain("SELECT 2 FROM x")
-    assert json.loads(json.dumps(list(cost._in_tens([str(number) for number in range(23)])))) == [
-        [str(number) for number in range(start, min(23, start + 10))] for start in (0, 10, 20)
-    ]
 
 
 def test_the_readme_has_these_figures() -> None:

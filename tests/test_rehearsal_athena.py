@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from pyathena.pandas.cursor import PandasCursor
 
-from setup import names
+from setup import cost, drug_response, names
 from setup.rehearsal.process import ACCOUNT, REGION, Emulator
 from tests.emulator import client
 
@@ -184,6 +184,21 @@ def lake(emulator: Emulator) -> Lake:
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
     made.role("Analyst")
     return made
+
+
+def test_what_a_query_scanned_when_it_ran_is_found(lake: Lake) -> None:
+    """With its parameters, among others that ran; not that of other samples, nor one that failed."""
+    own = drug_response.Lake(boto3.Session(region_name=REGION), BUCKET, DATABASE, GROUP)
+    sql = own.query("drug_response", "GRCh37")
+    expected = lake.run(sql, "'HG0%'")["Statistics"]["DataScannedInBytes"]
+    others = [lake.run(f"SELECT {number} FROM clinvar") for number in range(12)]
+    failed = "SELECT nothing FROM clinvar"
+    assert lake.reason(failed)
+    assert expected > others[0]["Statistics"]["DataScannedInBytes"]
+    assert cost.billed(own, cost.text_of("drug_response", "HG0%")) == expected
+    assert cost.billed(own, "SELECT 3 -- a comment\n  FROM clinvar") is not None
+    assert cost.billed(own, cost.text_of("drug_response", "HG1%")) is None
+    assert cost.billed(own, failed) is None
 
 
 def test_the_drug_response_query(lake: Lake) -> None:

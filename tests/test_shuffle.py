@@ -1,7 +1,9 @@
 """Rows on their way from those who read to those who write: none is lost, changed or in another's file."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -10,10 +12,13 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genomicslake import references, session, shuffle
+from genomicslake import header, lines, references, scan, session, shuffle
+from genomicslake.lines import Part
 from genomicslake.partitions import folder_of, sample_of
+from genomicslake.records import RecordCheck
 from genomicslake.shuffle import Buckets, Collector, Rows
 from genomicslake.tally import Sites
+from tests.test_modes import vcf
 
 SAMPLES = ("a", "b c", "d=e", "f", "g")
 GENOTYPES = {1: (0, 1), 2: (1, 1), 4: (1, None)}  # by the states of checksums
@@ -59,6 +64,89 @@ def test_every_row_arrives(given_: list[tuple[list[str], list[Any]]], buckets: i
             places = [row[:5] for row in told]
             assert places == sorted(places)
             assert sorted(told, key=repr) == sorted(expected[str(sample)], key=repr)
+
+
+def written(found: list[Rows], buckets: Buckets, folder: Path) -> dict[str, bytes]:
+    """The content of all files, by their names."""
+    for bucket in range(buckets.count):
+        shuffle.write_bucket(buckets, (rows for rows in found if rows.bucket == bucket), str(folder))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+def test_files_do_not_tell_how_often_rows_were_handed_on(tmp_path: Path) -> None:
+    """A part that hands on its rows at once, many times, and many times to one who gets the last first."""
+    head, *records = vcf(SAMPLES, count=400).rsplit("\n", 401)
+    Random(1).shuffle(records)  # noqa: S311 - no secret
+    others = ["22\t500\t.\tA\tC,G\t.\t.\t.\tGT\t1|2\t1\t.|2\t0/0\t2/1", "22\t900\t.\tA\tC\t.\t.\t.\tGT\t.\t.\t.\t.\t0"]
+    text = "\n".join([head, *others, *filter(None, records), ""])
+    path = tmp_path / "file.vcf"
+    path.write_text(text)
+    part, buckets = Part(str(path), "plain", 0, len(text), len(text)), Buckets(SAMPLES, 3)
+    check = RecordCheck(header.parse(str(path), head.splitlines()), {"22": 51_304_566}, False)
+
+    def read(held: int) -> tuple[list[Rows], scan.Scan]:
+        with mock.patch.object(scan, "HELD", held), mock.patch.multiple(lines, READ=500, CHUNK=1_000):
+            found = list(scan.rows_of_part(part, check, (), Collector(buckets, (0, 0), SAMPLES)))
+        (told,) = (one for one in found if isinstance(one, scan.Scan))
+        return [one for one in found if isinstance(one, Rows)], told
+
+    once, told = read(1_000_000)
+    often, again = read(50)
+    assert (len(once), told.rows, told.checksum) == (3, again.rows, again.checksum)
+    assert len(often) > 3 * 10
+    expected = written(once, buckets, tmp_path / "once")
+    assert len(expected) == len(SAMPLES)
+    assert written(often, buckets, tmp_path / "often") == expected
+    assert written(often[::-1], buckets, tmp_path / "reversed") == expected
+
+
+def test_sites_that_nobody_carries_are_not_held() -> None:
+    collector = Collector(Buckets(SAMPLES, 1), (0,), SAMPLES)
+    places = np.arange(1_000)
+    sites = Sites(["1"] * 1_000, places, places + 1, ["A"] * 1_000, ["C"] * 1_000)
+    collector.take(sites, np.array([7, 7, 30]), np.array([0, 1, 0]), np.array([1, 2, 1]))
+    assert [len(held[0]) for held in collector._held] == [2]
+    (found,) = collector.handed_on()
+    assert found.sites["startposition"].to_pylist() == [7, 30]
+    assert found.numbers.tolist() == [0, 1, 0]
+
+
+def test_a_task_does_not_gather_what_it_hands_on() -> None:
+    """However many parts it reads."""
+    megabytes, parts = 8, 100
+    no_sites = shuffle.SITE.empty_table()
+
+    def resident() -> int:
+        return int(next(line for line in Path("/proc/self/status").open() if line.startswith("VmRSS")).split()[1])
+
+    def task(buckets: Buckets, item: int) -> Iterator[Any]:
+        before = resident()
+        most = before
+        for number in range(parts):
+            yield Rows(
+                number % buckets.count, (item, number), no_sites, ([], []), [], np.ones(megabytes << 20, np.int8)
+            )
+            most = max(most, resident())
+        yield (most - before) / 1024
+
+    found = shuffle.Shuffle(session.spark().sparkContext, Buckets(tuple("abcdefgh"), 8))
+    (grown,) = found.read([0], task)
+    assert grown < 20 * megabytes
+
+
+def test_there_are_buckets_for_all_cores_and_for_large_files() -> None:
+    context: Any = mock.Mock(defaultParallelism=4)
+    samples = [f"S{number}" for number in range(20_000)]
+
+    def count(size: int, samples: list[str]) -> int:
+        found = Buckets.of(context, [mock.Mock(size=size)], samples)
+        assert (found.edges[0], found.edges[-1]) == (0, len(samples))
+        return found.count
+
+    assert count(1, samples[:3]) == 3
+    assert count(1, samples) == 16
+    assert count(1 << 30, samples) == 64
+    assert count(1 << 50, samples) == shuffle.MOST_BUCKETS
 
 
 def test_names_of_folders_are_those_that_spark_gives() -> None:

@@ -30,8 +30,8 @@ from genomicslake.publish import LOAD, Table
 from genomicslake.shuffle import PARQUET, ROW_GROUP, SITE
 from genomicslake.sources import filesystem
 
-SAMPLES = 64  # of a block, at most
-BLOCKS = 32  # of a file, at most: some gigabytes of whole genomes
+SAMPLES = 32  # of a block, at most
+BLOCKS = 64  # of a file, at most: some gigabytes of whole genomes
 GROUPS = 64  # of a block, about, from which on they grow
 LARGEST_GROUP = 8 * ROW_GROUP
 NONE = "none"  # instead of a name: there is to be no such table

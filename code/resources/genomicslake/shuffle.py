@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
+from pyspark import RDD
+from pyspark.serializers import BatchedSerializer, pack_long
 
 from genomicslake import tasks
 from genomicslake.partitions import PARTITION, folder_of
@@ -26,6 +28,7 @@ T = TypeVar("T")
 
 HELD = 1_000_000  # rows that a task holds before it hands them on
 IN_A_BUCKET = 16 << 20  # bytes of input, compressed; of phased calls they become four times as many
+MOST_BUCKETS = 8_192  # or what a task hands on at a time would be a few rows each
 ROW_GROUP = 131_072  # rows
 
 SITE = pa.schema(
@@ -65,7 +68,7 @@ class Buckets:
         """Enough of them to keep all cores busy, and for each to fit into memory."""
         every = tuple(dict.fromkeys(samples))
         size = sum(source.size for source in sources)
-        return cls(every, min(len(every), max(tasks.count(context), size // IN_A_BUCKET)))
+        return cls(every, min(len(every), max(tasks.count(context), min(size // IN_A_BUCKET, MOST_BUCKETS))))
 
     @property
     def edges(self) -> Any:
@@ -101,22 +104,24 @@ class Collector:
     buckets: Buckets
     key: tuple[int, ...]
     samples: Sequence[str]  # of the file
-    _held: list[tuple[Sites, Any, Any, Any]] = field(default_factory=list)
+    _held: list[tuple[pa.RecordBatch, Any, Any, Any]] = field(default_factory=list)
     _count: int = 0
     _sequence: int = 0
 
     def take(self, sites: Sites, numbers: Any, samples: Any, states: Any) -> None:
         """Take rows."""
+        is_used, numbers = _used(numbers, len(sites.starts))
         small = np.min_scalar_type(max(len(sites.starts), len(self.samples)))
-        self._held.append((sites, numbers.astype(small), samples.astype(small), states.astype(np.int8)))
+        rows = numbers.astype(small), samples.astype(small), states.astype(np.int8)
+        self._held.append((_batch(sites).filter(pa.array(is_used)), *rows))
         self._count += len(numbers)
 
     def handed_on(self, more_than: int = 0) -> Iterator[Rows]:
         """The rows of each bucket, if more than so many are held."""
         if self._count <= more_than:
             return
-        firsts = np.cumsum([0, *(len(sites.starts) for sites, *_ in self._held)])
-        sites = pa.Table.from_batches([_batch(sites) for sites, *_ in self._held])
+        firsts = np.cumsum([0, *(len(sites) for sites, *_ in self._held)])
+        sites = pa.Table.from_batches([sites for sites, *_ in self._held])
         numbers = np.concatenate([held[1] + first for held, first in zip(self._held, firsts, strict=False)])
         sites, numbers = _sorted(sites, numbers)
         own = np.array([self.buckets.numbers[sample] for sample in self.samples])
@@ -176,7 +181,7 @@ class Shuffle:
                 yield (found.bucket, found) if isinstance(found, Rows) else (buckets.count, (item[0], found))
 
         of_readers = self.context.parallelize(list(enumerate(items)), min(len(items), tasks.count(self.context)))
-        self._shuffled = of_readers.flatMap(read).partitionBy(buckets.count + 1, int)
+        self._shuffled = _partitioned(of_readers.flatMap(read), buckets.count + 1)
         told = self.context.runJob(self._shuffled, lambda found: found, [buckets.count])
         return [found for _, (_, found) in sorted(told, key=lambda one: one[1][0])]
 
@@ -190,6 +195,26 @@ class Shuffle:
             return []
 
         self.context.runJob(self._shuffled, write, range(buckets.count))
+
+
+def _partitioned(pairs: Any, count: int) -> Any:
+    """Pairs of a number and anything, each in the partition of its number, as by RDD.partitionBy. That gathers up to
+    a thousand pairs before it hands them to the JVM; here each, which may have megabytes, is handed on at once.
+    """
+    context = pairs.context
+    serializer = context._unbatched_serializer
+
+    def packed(found: Iterator[tuple[int, Any]]) -> Iterator[bytes]:
+        for pair in found:
+            yield pack_long(pair[0])
+            yield serializer.dumps([pair])
+
+    keyed = pairs.mapPartitions(packed, preservesPartitioning=True)
+    keyed._bypass_serializer = True
+    by_number = context._jvm.PairwiseRDD(keyed._jrdd.rdd()).asJavaPairRDD()
+    partitioner = context._jvm.PythonPartitioner(count, 0)
+    shuffled = context._jvm.PythonRDD.valueOfPair(by_number.partitionBy(partitioner))
+    return RDD(shuffled, context, BatchedSerializer(serializer))
 
 
 def write_bucket(buckets: Buckets, found: Iterable[Rows], folder: str) -> None:
@@ -227,5 +252,5 @@ def _write(rows: pa.Table, states: Any, folder: str) -> None:
     if isinstance(system, fs.LocalFileSystem):
         system.create_dir(inside)
     rows = rows.append_column("genotype0", pa.array(_GENOTYPE0[states]))
-    rows = rows.append_column("genotype1", pa.array(_GENOTYPE1[states], mask=states > _ONE_ALLELE))
+    rows = rows.append_column("genotype1", pa.array(_GENOTYPE1[states], mask=states >= _ONE_ALLELE))
     pq.write_table(rows, f"{inside}/rows.parquet", ROW_GROUP, filesystem=system, **PARQUET)
