@@ -14,7 +14,7 @@ from vcf_to_parquet import vcf_to_parquet
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = sorted(path for path in DATA.rglob("*") if ".vcf" in path.name and path.suffix in (".vcf", ".gz", ".bgz"))
 GUESSES: list[list[str]] = [[], ["--reference_genome", "GRCh38"], ["--reference_genome", "GRCh37"]]
-WITHOUT_ROWS: list[str] = []
+NO_CARRIERS = ("chrM_haploid.vcf.gz", "ncbi_sample_clinvar.vcf", "one_row.vcf.bgz", "plain_gzip_named_gz.vcf.gz")
 RECORDS = 300  # of a file with many samples, of which Hail makes millions of rows by variant
 
 
@@ -61,7 +61,7 @@ def test_real_files(path: Path, layout: str, tmp_path: Path) -> None:
     said = loaded(path, direct, "auto", layout), loaded(path, hail, "hail", layout)
     assert said[0] == [text.replace(str(hail), str(direct)) for text in said[1]]
     assert content(direct) == content(hail)
-    assert rows_of(direct) or path.name in WITHOUT_ROWS
+    assert bool(rows_of(direct)) == (layout == "by_variant" or path.name not in NO_CARRIERS)
 
 
 def begin(path: Path, to: Path) -> Path:

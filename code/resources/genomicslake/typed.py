@@ -173,9 +173,10 @@ class Values:
     @cached_property
     def _parts(self) -> pa.Array:
         """The parts of all lists, one after the other."""
-        commas = self._commas[0]
-        starts = np.sort(np.concatenate([self.starts[self._is_list], commas + 1]))
-        ends = np.sort(np.concatenate([self.ends[self._is_list], commas]))
+        commas, starts, ends = self._commas[0], self.starts[self._is_list], self.ends[self._is_list]
+        if len(commas):  # two runs that are sorted: they are merged
+            starts = np.sort(np.concatenate([starts, commas + 1]), kind="stable")
+            ends = np.sort(np.concatenate([ends, commas]), kind="stable")
         return self._converted(starts, ends)
 
     def _converted(self, starts: Positions, ends: Positions) -> pa.Array:
