@@ -3,7 +3,7 @@ same again in a process that has done it once.
 """
 
 import json
-import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,12 @@ class Contest:
         self.runs.warm = json.loads(self._run(path, folder, 1 + TIMES).output.splitlines()[-1])[1:]
 
     def _run(self, path: Path, folder: Path, times: int) -> Ran:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        output = Path(tempfile.mkdtemp(dir=folder))  # inodes that were just deleted cost who makes new ones on ext4
         modules = f"{ROOT}:{ROOT / 'code' / 'resources'}:{ROOT / 'code' / 'resources' / 'scripts'}"
-        ran = measured([*self.command, str(path), str(folder), str(times)], {"PYTHONPATH": modules})
+        ran = measured([*self.command, str(path), str(output), str(times)], {"PYTHONPATH": modules})
         files = [
-            file for file in (folder / "0").rglob("*.parquet") if not {"loads", "rejects", "clustered"} & {*file.parts}
+            file for file in (output / "0").rglob("*.parquet") if not {"loads", "rejects", "clustered"} & {*file.parts}
         ]
         self.bytes, self.files = sum(file.stat().st_size for file in files), len(files)
         self.rows = self.rows if self.rows[0] else self._rows_of(self.label, files)

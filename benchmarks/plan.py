@@ -34,26 +34,32 @@ def table() -> str:
         one["table"]: one["bytes"] / one["rows"]
         for one in sorted(layouts["layouts"], key=lambda one: one["samples"])  # that of the most samples
     }
-    heads = ["samples", "variants, millions", "rows, millions", "DPU-hours", "table", "files, at least", "disk, GB"]
+    heads = [
+        "samples",
+        "variants, millions",
+        "rows, millions",
+        "DPU-hours",
+        "table",
+        "partitions",
+        "files, at least",
+        "disk, GB",
+    ]
     heads += ["65 samples, GB", "statistics, GB"]
-    lines = [f"| {' | '.join(heads)} |", "|--:|--:|--:|--:|---|--:|--:|--:|--:|"]
+    lines = [f"| {' | '.join(heads)} |", "|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|"]
     for samples in SAMPLES:
         rows, variants = samples * ROWS_OF_A_SAMPLE, variants_of(samples)
         hours = variants * samples * seconds_of_a_cell(scaling) / 3600 / CORES_OF_A_DPU
         for name, size in bytes_of_a_row.items():
             cohort = [f"{samples:,}", f"{variants / 1e6:,.0f}", f"{rows / 1e6:,.0f}", f"{hours:,.1f}"]
             if name == "variants":
-                cohort, files, groups, asked = (
-                    [""] * 4,
-                    -(-samples // (BLOCK * clustered.BLOCKS)),
-                    rows / GROUP,
-                    -(-(ASKED + BLOCK - 1) // BLOCK) * BLOCK,  # in the blocks that they touch
-                )
+                cohort, partitions, files = [""] * 4, 0, -(-samples // (BLOCK * clustered.BLOCKS))
+                groups, asked = rows / GROUP, -(-(ASKED + BLOCK - 1) // BLOCK) * BLOCK  # in the blocks that they touch
             else:
-                files, groups, asked = samples, ASKED * ROWS_OF_A_SAMPLE / ROW_GROUP, ASKED
+                partitions = files = samples
+                groups, asked = ASKED * ROWS_OF_A_SAMPLE / ROW_GROUP, ASKED
             read = ROWS_OF_A_SAMPLE * size * min(samples, asked)
-            sizes = f"{files:,} | {rows * size / 1e9:,.0f} | {read / 1e9:.2f} | {groups * STATISTICS / 1e9:.2f}"
-            lines.append(f"| {' | '.join(cohort)} | `{name}` | {sizes} |")
+            sizes = f"{rows * size / 1e9:,.0f} | {read / 1e9:.2f} | {groups * STATISTICS / 1e9:.2f}"
+            lines.append(f"| {' | '.join(cohort)} | `{name}` | {partitions:,} | {files:,} | {sizes} |")
     return "\n".join(lines)
 
 

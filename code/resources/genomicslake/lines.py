@@ -36,11 +36,14 @@ class Part:
 
 
 def parts(source: Source, wanted: int) -> list[Part]:
-    """About `wanted` parts of a file, in file order, none smaller than SMALLEST_PART bytes. Of plain gzip a quarter of
-    that, for each task has to inflate what stands before its part, too.
+    """At most `wanted` parts of a file, in file order, none smaller than SMALLEST_PART bytes; if fewer, as many for
+    each core (for one four are wanted). Of plain gzip one for each core: its task has to inflate what stands before its
+    part, too.
     """
-    wanted = -(-wanted // 4) if source.container == "gzip" else wanted
+    cores = -(-wanted // 4)
+    wanted = cores if source.container == "gzip" else wanted
     count = max(1, min(wanted, source.size // SMALLEST_PART))
+    count -= count % cores if cores < count < wanted else 0
     step = -(-source.size // count)
     edges = [*range(0, source.size, step), source.size]
     return [Part(source.path, source.container, a, b, source.size, source.encoding) for a, b in pairwise(edges)]

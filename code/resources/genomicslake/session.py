@@ -8,11 +8,13 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from genomicslake import references
@@ -43,15 +45,7 @@ EVERYWHERE = {
 
 def spark(further: dict[str, str] = ALONE) -> SparkSession:
     """Spark alone, which Hail may join later; `further` has settings for a JVM that is started on this machine."""
-    logging.getLogger("py4j").setLevel(logging.ERROR)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    conf = HAIL | EVERYWHERE
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit, so Glue and EMR, started the JVM
-        os.environ.setdefault("SPARK_LOCAL_IP", LOCAL["spark.driver.host"])
-        package, paths = str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        if package not in paths:
-            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, *paths]))
-        conf |= LOCAL | further | {"spark.driver.extraClassPath": str(references.hails_jar())}
+    conf = _settings(further)
     is_there = SparkContext._active_spark_context is not None
     session = SparkSession.builder.config(map=conf).getOrCreate()
     if is_there:  # of what was started without these; to set them takes half a second
@@ -62,6 +56,34 @@ def spark(further: dict[str, str] = ALONE) -> SparkSession:
             else:
                 session.conf.set(name, value)
     return session
+
+
+def begin() -> None:
+    """Let the JVM of `spark` start on this machine while something else is done; who comes too early waits for it, and
+    is told if it does not start.
+    """
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return
+    conf = SparkConf().setAll(list(_settings(ALONE).items()))
+
+    def start() -> None:
+        with suppress(Exception):
+            SparkContext._ensure_initialized(conf=conf)
+
+    threading.Thread(target=start).start()
+
+
+def _settings(further: dict[str, str]) -> dict[str, str]:
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    conf = HAIL | EVERYWHERE
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit, so Glue and EMR, started the JVM
+        return conf
+    os.environ.setdefault("SPARK_LOCAL_IP", LOCAL["spark.driver.host"])
+    package, paths = str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if package not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, *paths]))
+    return conf | LOCAL | further | {"spark.driver.extraClassPath": str(references.hails_jar())}
 
 
 def start() -> SparkSession:

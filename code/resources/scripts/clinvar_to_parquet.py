@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import clinvar, job, lines, rejects, tasks
+from genomicslake import clinvar, job, lines, rejects, session, tasks
 from genomicslake.clinvar import PartRows
 from genomicslake.errors import LakeError
 from genomicslake.job import Counts, Result, say
@@ -36,8 +36,6 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     count = counts[0]
     columns = clinvar.read_columns(count.source)
     say(f"{len(columns.ncbi)} columns; starting Spark")
-    from genomicslake import session  # it takes seconds: after what can fail without it
-
     spark = session.spark()
     context = spark.sparkContext
     parts = list(enumerate(lines.parts(count.source, tasks.count(context))))

@@ -13,7 +13,23 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where genomicslake stands outside Glue
 
-from genomicslake import by_variant, clustered, cohort, header, job, names, references, removal
+from pyspark import SparkContext
+
+from genomicslake import (
+    by_variant,
+    clustered,
+    cohort,
+    header,
+    job,
+    names,
+    references,
+    removal,
+    scan,
+    session,
+    shuffle,
+    sifting,
+    writing,
+)
 from genomicslake.errors import LakeError
 from genomicslake.job import Counts, Result, say
 from genomicslake.publish import Table
@@ -77,15 +93,15 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
     headers = [header.read(count.source) for count in counts]
     for head in headers:
         _refuse_without_samples(head, options)
-    lengths = references.lengths()
-    genome = references.choose(headers, lengths, options.reference_genome)
     columns = _columns(headers, keeps_blocks) if options.layout == "by_variant" else []
     is_direct = options.reader != "hail" and (options.layout == "by_sample" or bool(columns))
     if options.reader == "direct" and not is_direct:
         raise _not_direct(headers)
     say("starting Spark" if is_direct else "starting Hail and Spark")
-    from genomicslake import scan, session  # they take seconds: after what can fail before
-
+    if is_direct:
+        session.begin()
+    lengths = references.lengths()
+    genome = references.choose(headers, lengths, options.reference_genome)
     context = (session.spark() if is_direct else session.start()).sparkContext
     inputs = []
     for count, head in zip(counts, headers, strict=True):
@@ -108,10 +124,6 @@ def convert(options: argparse.Namespace, counts: list[Counts], table: Table) -> 
 
 def _write_by_sample(options: argparse.Namespace, counts: list[Counts], inputs: Sequence[Any], table: Table) -> None:
     """Let the tasks that check the lines hand on the rows to those that write samples' files."""
-    from pyspark import SparkContext
-
-    from genomicslake import scan, shuffle
-
     context = SparkContext.getOrCreate()
     samples = [sample for one in inputs for sample in one.header.samples]
     rows = shuffle.Shuffle(context, shuffle.Buckets.of(context, [one.source for one in inputs], samples))
@@ -132,10 +144,6 @@ def _write_by_variant(
     """Let the tasks that check the lines write the rows; where they find fields that the header does not declare, the
     types of whose columns nobody knew before, let Hail read the files.
     """
-    from pyspark import SparkContext
-
-    from genomicslake import scan
-
     context = SparkContext.getOrCreate()
     tables = scan.Tables(columns, by_variant.together(columns), table.folder("data"))
     scans = scan.scan(context, inputs, True, options.gvcf_blocks == "keep", None, tables)
@@ -153,10 +161,6 @@ def _write_by_variant(
 
 def _write_rejects(inputs: Sequence[Any], scans: Sequence[Any], every_field: bool, table: Table) -> None:
     """Write what can't be loaded."""
-    from pyspark import SparkContext
-
-    from genomicslake import sifting
-
     for number, (one, found) in enumerate(zip(inputs, scans, strict=True)):
         if found.rejected_records or found.rejected_fields:
             folder = table.folder(f"source-{number}")
@@ -187,8 +191,6 @@ def _take(
     """Count what the pass over the lines found. Raises LakeError where the options don't allow it, and where files, or
     a file and the table as it stands, have the same samples on the same contigs.
     """
-    from genomicslake import scan
-
     current = table.current() if options.mode == "append" else None
     loaded_from = cohort.loaded_from(current["sources"]) if current else {}
     blocks = ", whose blocks are kept" if options.gvcf_blocks == "keep" else ", so without a row"
@@ -208,7 +210,7 @@ def _write_by_hail(
     options: argparse.Namespace, table: Table, genome: str, inputs: Sequence[Any], scans: Sequence[Any]
 ) -> None:
     """Let Hail read the files, or copies without what can't be loaded, and write the rows."""
-    from genomicslake import session, staged, variants, writing
+    from genomicslake import staged, variants  # they import Hail, which takes two seconds
 
     context = session.start().sparkContext
     by_variant, readable = options.layout == "by_variant", []
