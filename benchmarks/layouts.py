@@ -16,7 +16,7 @@ from genomicslake.partitions import PARTITION, sample_of
 from vcf_to_parquet import vcf_to_parquet
 
 VARIANTS = 32_000
-SAMPLES = (500, 1_000, 2_504)
+SAMPLES = (500, 1_000, 2_504, 10_000)
 ASKED = 65  # samples, with ids that follow each other, as the guide's NA12%
 GENE = 5_000  # bases
 

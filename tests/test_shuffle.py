@@ -145,7 +145,7 @@ def test_there_are_buckets_for_all_cores_and_for_large_files() -> None:
 
     assert count(1, samples[:3]) == 3
     assert count(1, samples) == 16
-    assert count(1 << 30, samples) == 64
+    assert count(1 << 30, samples) == 256
     assert count(1 << 50, samples) == shuffle.MOST_BUCKETS
 
 

@@ -27,7 +27,7 @@ from genomicslake.tally import Sites
 T = TypeVar("T")
 
 HELD = 1_000_000  # rows that a task holds before it hands them on
-IN_A_BUCKET = 16 << 20  # bytes of input, compressed; of phased calls they become four times as many
+IN_A_BUCKET = 4 << 20  # bytes of input, compressed: of phased calls some three million rows, 50 bytes each
 MOST_BUCKETS = 8_192  # or what a task hands on at a time would be a few rows each
 ROW_GROUP = 131_072  # rows
 
