@@ -1,6 +1,8 @@
 """What is published: the template filled in, the archive whole and repeatable, the trigger importable."""
 
 import io
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -64,3 +66,13 @@ def test_the_consoles_link() -> None:
     link = publish.console_link("eu-west-1", "https://s3.eu-west-1.amazonaws.com/b/p/t.template")
     assert link.startswith("https://eu-west-1.console.aws.amazon.com/cloudformation/home?region=eu-west-1#/stacks/")
     assert "templateURL=https%3A%2F%2Fs3.eu-west-1.amazonaws.com%2Fb%2Fp%2Ft.template&stackName=" in link
+
+
+def test_the_pipelines_checks_need_neither_spark_nor_hail() -> None:
+    """Neither is in code/requirements/checks.txt, in whose venv CopyResources runs them."""
+    collect = (
+        "import sys; sys.modules.update(pyspark=None, hail=None); "
+        "import pytest; sys.exit(pytest.main(['--collect-only', '-q', 'tests']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", collect], cwd=names.ROOT / "code", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout

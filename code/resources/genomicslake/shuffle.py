@@ -16,8 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
-from pyspark import RDD
-from pyspark.serializers import BatchedSerializer, pack_long
 
 from genomicslake import tasks
 from genomicslake.partitions import PARTITION, folder_of
@@ -201,6 +199,9 @@ def _partitioned(pairs: Any, count: int) -> Any:
     """Pairs of a number and anything, each in the partition of its number, as by RDD.partitionBy. That gathers up to
     a thousand pairs before it hands them to the JVM; here each, which may have megabytes, is handed on at once.
     """
+    from pyspark import RDD  # which the pipeline's checks have not
+    from pyspark.serializers import BatchedSerializer, pack_long
+
     context = pairs.context
     serializer = context._unbatched_serializer
 
