@@ -97,6 +97,7 @@ def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple
 
     with (
         mock.patch.object(plain, "read", plain.read if at_once else nothing),
+        mock.patch.object(by_variant, "AT_A_TIME", 3_000 if at_once else by_variant.AT_A_TIME),
         mock.patch.multiple(lines, READ=5_000, CHUNK=20_000),
     ):
         found = scan.written_part(part, RecordCheck(check.header, check.contigs, True), {2}, made)
@@ -117,6 +118,26 @@ def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path)
     assert str(one[1]) == str(other[1])  # in their order; nan is not itself
     assert (one[0].rows, one[0].checksum) == (other[0].rows, other[0].checksum)
     assert len(one[1]) == one[0].rows > 300
+    assert all(row["dp"] == row["format_dp"] for row in one[1])
+
+
+def test_long_texts_of_many_samples(tmp_path: Path) -> None:
+    """Three gigabytes of text in the rows of a chunk, where Arrow's arrays end at two."""
+    samples = 1_000
+    check = RecordCheck(head(samples).completed({}), {"22": 51_304_566}, True)
+    text, calls = "annotation" * 750, "\t0/1" * samples
+    lines_ = [f"22\t{1_000 + 10 * number}\t.\tA\tC\t.\tPASS\tSx={text}\tGT{calls}\n" for number in range(400)]
+    info, formats = names.of_headers([check.header])
+    columns = by_variant.Columns.of(check.header, info, formats, keeps_blocks=False)
+    path = tmp_path / "long.vcf"
+    path.write_text("".join(lines_))
+    part = Part(str(path), "plain", 0, path.stat().st_size, path.stat().st_size)
+    found = scan.written_part(part, check, (), (columns, columns.schema, str(tmp_path), "x"))
+    written = pq.ParquetFile(tmp_path / "rows-x.parquet")
+    assert found.rows == written.metadata.num_rows == 400 * samples
+    last = written.read_row_group(written.num_row_groups - 1, ["startposition", "info_sx"])
+    assert last["startposition"][-1].as_py() == 1_000 + 10 * 399 - 1
+    assert last["info_sx"][-1].as_py() == [text]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +175,17 @@ def test_a_part_that_has_no_rows_any_more(tmp_path: Path) -> None:
     assert (row["info_sx"], row["info_s1"], row["info_flag"]) == (None, None, False)  # as Hail has them
     scan.written_part(part, check, {1}, made)
     assert not (tmp_path / "rows-x.parquet").exists()
+
+
+def test_the_largest_integer_is_one() -> None:
+    assert [typed.rounded(number) for number in (2**31 - 1, 2**31 - 0.6, 2.5)] == [2**31 - 1, None, 3]
+
+
+def test_a_name_of_our_own_in_a_header() -> None:
+    """Which staged copies have, and no table."""
+    own = Header(**{**vars(head(1)), "info": {header.ENDS: Field(header.ENDS, ".", "Integer")}})
+    info, formats = names.of_headers([own])
+    assert "info_genomicslake_ends" not in by_variant.Columns.of(own, info, formats, keeps_blocks=False).schema.names
 
 
 def test_names_that_are_alike_are_told() -> None:

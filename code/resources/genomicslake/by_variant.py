@@ -7,6 +7,7 @@ more. What a value means, and which part of it a row has, is as in docs/tables.m
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ OF_CALL = (("genotype0", INT32), ("genotype1", INT32), ("sampleid", pa.string())
 OF_RECORD = (("rsid", pa.string()), ("qual", pa.float64()), ("filters", pa.list_(pa.string())))
 OF_VALUES = (("gq", INT32), ("dp", INT32), ("ad", pa.list_(INT32)), ("phased", pa.bool_()))
 _GT = "GT"
+AT_A_TIME = 256 << 20  # bytes of text in rows; Arrow's arrays of text end at 2 GiB
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Columns:
     @classmethod
     def of(cls, header: Header, info: Mapping[str, str], formats: Mapping[str, str], keeps_blocks: bool) -> "Columns":
         """Those of a file's header, by the names that fields have in the table."""
-        return cls(header.info, header.format, info, formats, header.samples_of_rows, keeps_blocks)
+        own = {name: declared for name, declared in header.info.items() if name in info}
+        own_formats = {name: declared for name, declared in header.format.items() if name in formats}
+        return cls(own, own_formats, info, formats, header.samples_of_rows, keeps_blocks)
 
     @property
     def schema(self) -> pa.Schema:
@@ -90,12 +94,26 @@ class Rows:
 
     def take_chunk(self, found: Plain) -> None:
         """Take the plain records of a chunk, behind its others."""
+        for start, end in self._ranges(found):
+            self._take_lines(found, start, end)
+        self._others = []
+
+    def _ranges(self, found: Plain) -> Iterator[tuple[int, int]]:
+        """Ranges of a chunk's lines whose rows, each of which has its record's text, have no more than AT_A_TIME bytes,
+        or a record and a half.
+        """
+        lines = np.arange(len(found.lines.starts))
+        sizes = (found.lines.infos_end(lines) - found.lines.starts) * len(self.columns.samples)
+        return pairwise([0, *(np.flatnonzero(np.diff(np.cumsum(sizes) // AT_A_TIME)) + 1).tolist(), len(lines)])
+
+    def _take_lines(self, found: Plain, start: int, end: int) -> None:
         schema = self.columns.schema
-        parts = [self._of_group(found, group) for group in found.groups if group.alternates]
-        if self._others:
-            numbers = np.array([number for number, _ in self._others])
-            parts.append((numbers, pa.Table.from_pylist([row for _, row in self._others], schema)))
-            self._others = []
+        groups = [group.between(start, end) for group in found.groups if group.alternates]
+        parts = [self._of_group(found, group) for group in groups if len(group.lines)]
+        others = [(number, row) for number, row in self._others if start <= number < end]
+        if others:
+            numbers = np.array([number for number, _ in others])
+            parts.append((numbers, pa.Table.from_pylist([row for _, row in others], schema)))
         parts = [part for part in parts if len(part[0])]
         if not parts:
             return
@@ -104,7 +122,7 @@ class Rows:
         if len(parts) > 1:
             rows = rows.take(np.argsort(numbers, kind="stable"))
         self._held.append(rows)
-        if sum(map(len, self._held)) >= ROW_GROUP:
+        if sum(map(len, self._held)) >= ROW_GROUP or sum(rows.nbytes for rows in self._held) >= AT_A_TIME:
             self._write()
 
     def end(self) -> None:
@@ -239,7 +257,9 @@ class Rows:
             number = columns[own.format_names[name]] if name in own.format else pa.nulls(len(cells), INT32)
             if number.type != INT32:
                 limit = 2**31 - 1
-                number = pc.if_else(pc.less(pc.abs(number), limit), pc.floor(pc.add(number, 0.5)), None).cast(INT32)
+                number = pc.if_else(pc.less_equal(pc.abs(number), limit), pc.floor(pc.add(number, 0.5)), None).cast(
+                    INT32
+                )
             columns[name.lower()] = number
         if "AD" in own.format:
             columns["ad"] = values["AD"].pairs(cells, rows.alt, rows.alternates + 1)

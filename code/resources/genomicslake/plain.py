@@ -49,6 +49,10 @@ class Alternate:
         place = int(self.starts[number]), int(self.ends[number])
         return Placed(*place, self.references[number], self.alternates[number])
 
+    def of(self, records: slice) -> "Alternate":
+        """Those of some records."""
+        return Alternate(self.starts[records], self.ends[records], self.references[records], self.alternates[records])
+
 
 @dataclass(frozen=True)
 class Group:
@@ -70,6 +74,13 @@ class Group:
         """A record's alleles, as records.Record has them."""
         places = [alternate.place(number) for alternate in self.alternates]
         return [place for place in places if place.alternate.isalpha()]
+
+    def between(self, start: int, end: int) -> "Group":
+        """The records in a range of lines."""
+        own = slice(*np.searchsorted(self.lines, [start, end]))
+        alternates = [alternate.of(own) for alternate in self.alternates]
+        sites = self.lines[own], self.contigs[own], self.positions[own]
+        return Group(self.kind, *sites, alternates, self.first[own], self.second[own])
 
 
 class Plain:

@@ -22,7 +22,7 @@ Positions = npt.NDArray[np.int64]
 _KINDS = {"Integer": pa.int32(), "Float": pa.float64(), "Flag": pa.bool_()}
 _WORD = 8  # bytes of a name's begin and of its end that tell it from others
 _MASKS = np.array([(1 << 8 * length) - 1 for length in range(_WORD + 1)], np.uint64)
-_MOST = 2**31 - 1
+MOST = 2**31 - 1  # of an integer
 
 
 def element(declared: Field) -> pa.DataType:
@@ -74,7 +74,7 @@ def of_allele(declared: Field, value: bytes | None, number: int, count: int) -> 
 
 def rounded(value: float | None) -> int | None:
     """A number as the columns gq and dp have it: the nearest integer, halves up."""
-    return None if value is None or not abs(value) < _MOST else math.floor(value + 0.5)
+    return None if value is None or not abs(value) <= MOST else math.floor(value + 0.5)
 
 
 def filters(text: str) -> list[str] | None:

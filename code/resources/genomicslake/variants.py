@@ -261,7 +261,7 @@ def _whole(entry: Expression, declared: Field | None) -> Expression:
     if declared.type == "Integer":
         return value
     number = value if declared.type == "Float" else hl.parse_float64(value)
-    return hl.or_missing(hl.abs(number) < 2**31 - 1, hl.int32(hl.floor(number + 0.5)))
+    return hl.or_missing(hl.abs(number) <= 2**31 - 1, hl.int32(hl.floor(number + 0.5)))
 
 
 def _depths(entry: Expression, declared: Field | None, i: Expression, alleles: Expression) -> Expression:
