@@ -48,10 +48,12 @@ def rows_of(label: str, files: list[Path]) -> Rows:
 
 def _long(files: list[Path]) -> Any:
     for file in files:
-        rows = pq.read_table(file, partitioning=None)
-        if sample := sample_of(str(file)):
-            rows = rows.append_column("sampleid", pa.array([sample] * len(rows)))
-        yield rows
+        groups = pq.ParquetFile(file)
+        for number in range(groups.num_row_groups):
+            rows = groups.read_row_group(number)
+            if sample := sample_of(str(file)):
+                rows = rows.append_column("sampleid", pa.array([sample] * len(rows)))
+            yield rows
 
 
 def _nested(files: list[Path]) -> Any:

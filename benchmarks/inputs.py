@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from setup.demo.bgzf import compress
+from setup.demo.bgzf import BLOCK_BYTES, EOF_BLOCK, compress
 from setup.demo.clinvar import COLUMNS as CLINVAR
 
 HEAD = (
     "##fileformat=VCFv4.2\n##contig=<ID=22,length=51304566>\n"
     '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
 )
+AT_A_TIME = 64 << 20  # bytes of text that are packed together
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
 FIELDS = (
     *(f'##INFO=<ID=I{number},Number=1,Type=Integer,Description="">' for number in range(8)),
@@ -34,14 +35,18 @@ def cohort(path: Path, variants: int, samples: int, seed: int = 22) -> None:
     edges = np.log([[lowest, 0.005], [0.005, 0.05], [0.05, 1.0]])
     frequencies = np.exp(random.uniform(*edges[random.choice(3, variants, p=[64 / 84, 12 / 84, 8 / 84])].T))
     positions = 20_000_000 + np.cumsum(random.integers(1, 60, variants))
-    lines = [f"{HEAD}{COLUMNS}\t{names}\n".encode()]
-    for number, (position, frequency) in enumerate(zip(positions, frequencies, strict=True)):
-        alleles = random.random((2, samples), np.float32) < frequency
-        text = b"\t".join(calls[2 * alleles[0] + alleles[1]])
-        reference, alternate = _alleles(random)
-        site = f"22\t{position}\trs{number}\t{reference}\t{alternate}\t.\tPASS\t.\tGT\t"
-        lines.append(site.encode() + text + b"\n")
-    path.write_bytes(compress(b"".join(lines)))
+    held = bytearray(f"{HEAD}{COLUMNS}\t{names}\n".encode())
+    with path.open("wb") as packed:
+        for number, (position, frequency) in enumerate(zip(positions, frequencies, strict=True)):
+            alleles = random.random((2, samples), np.float32) < frequency
+            text = b"\t".join(calls[2 * alleles[0] + alleles[1]])
+            reference, alternate = _alleles(random)
+            held += f"22\t{position}\trs{number}\t{reference}\t{alternate}\t.\tPASS\t.\tGT\t".encode() + text + b"\n"
+            whole = len(held) // BLOCK_BYTES * BLOCK_BYTES
+            if whole > AT_A_TIME:
+                packed.write(compress(bytes(held[:whole])).removesuffix(EOF_BLOCK))
+                del held[:whole]
+        packed.write(compress(bytes(held)))
 
 
 def _alleles(random: np.random.Generator) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def draw(points: Sequence[dict[str, Any]], path: Path) -> None:
                 place = (0, -11 if label == "direct" else 5)  # numpy's line crosses it
                 axis.annotate(f"{y:.0f}", (x, y), place, textcoords="offset points", ha="center", fontsize=8)
         axis.set(xscale="log", yscale="log", xlabel=f"{name} (of {fixed:,} {other})")
-        axis.set_xticks(values, [f"{value:,}" for value in values])
+        axis.set_xticks(values, [f"{value:,}" for value in values], fontsize=8)
         axis.minorticks_off()
         axis.grid(visible=True, alpha=0.3)
     axes[0].set_ylabel("seconds, whole process")

@@ -89,7 +89,7 @@ def table(found: Mapping[str, Any]) -> str:
 
 def of_points(found: Mapping[str, Any]) -> str:
     """The table of cohorts of several sizes: medians of whole processes, the first contender's memory, and how many
-    times as long the others took.
+    times as long the others took, where they ran.
     """
     sizes = list(dict.fromkeys((point["variants"], point["samples"]) for point in found["points"]))
     labels = list(dict.fromkeys(point["label"] for point in found["points"]))
@@ -99,15 +99,22 @@ def of_points(found: Mapping[str, Any]) -> str:
         f"|{'--:|' * (3 + 2 * len(labels))}---|",
     ]
     for variants, samples in sizes:
-        own = [one for one in found["points"] if (one["variants"], one["samples"]) == (variants, samples)]
-        first, *others = [statistics.median(one["cold"]) for one in own]
-        equal = len({(one["rows"], one["checksum"]) for one in own}) == 1
+        own = {one["label"]: one for one in found["points"] if (one["variants"], one["samples"]) == (variants, samples)}
+        seconds = {label: statistics.median(one["cold"]) for label, one in own.items()}
+        first = seconds[labels[0]]
+        ratios = {label: of_label / first for label, of_label in seconds.items()}
+        equal = len({(one["rows"], one["checksum"]) for one in own.values()}) == 1
         lines.append(
-            f"| {variants:,} | {samples:,} | {own[0]['rows']:,} | {' | '.join(f'{s:.1f}' for s in (first, *others))} "
-            f"| {max(own[0]['memory']) / 1e6:,.0f} | {' | '.join(f'{s / first:.1f}' for s in others)} "
+            f"| {variants:,} | {samples:,} | {own[labels[0]]['rows']:,} | {_in_order(seconds, labels)} "
+            f"| {max(own[labels[0]]['memory']) / 1e6:,.0f} | {_in_order(ratios, labels[1:])} "
             f"| {'yes' if equal else 'NO'} |"
         )
     return "\n".join(lines)
+
+
+def _in_order(values: Mapping[str, float], labels: Sequence[str]) -> str:
+    """The cells of a row; empty where there is no value."""
+    return " | ".join(f"{values[label]:.1f}" if label in values else "" for label in labels)
 
 
 def of_layouts(found: Mapping[str, Any]) -> str:

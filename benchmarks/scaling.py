@@ -1,5 +1,6 @@
-"""How the time of a cohort's conversion grows with its variants and its samples: the job, naive Hail, and numpy in one
-process as the limit, each as a whole process.
+"""How the time and the memory of a cohort's conversion grow with its variants and its samples: the job, naive Hail, and
+numpy in one process as the limit, each as a whole process; of the longest cohorts, which those don't reach in good time
+or in memory, the job and cyvcf2.
 """
 
 import subprocess
@@ -11,8 +12,17 @@ from benchmarks import inputs, results
 from benchmarks.by_sample import rows_of
 from benchmarks.contest import PEERS, ROOT, TIMES, Contest
 
-POINTS = ((8_000, 2_504), (32_000, 2_504), (128_000, 2_504), (32_000, 500), (32_000, 1_000))
-CONTENDERS = ("direct", "naive Hail", "numpy, one process")
+ALL = tuple((label, sys.executable, "contenders") for label in ("direct", "naive Hail", "numpy, one process"))
+OF_THE_LONGEST = (ALL[0], ("cyvcf2 and pyarrow", str(PEERS), "peers"))
+POINTS = {
+    (8_000, 2_504): ALL,
+    (32_000, 2_504): ALL,
+    (128_000, 2_504): ALL,
+    (512_000, 2_504): OF_THE_LONGEST,
+    (1_024_000, 2_504): OF_THE_LONGEST,
+    (32_000, 500): ALL,
+    (32_000, 1_000): ALL,
+}
 ONCE = 25  # seconds, from which on a contender runs once
 PLOT = ROOT / "docs" / "scaling.svg"
 
@@ -21,11 +31,11 @@ def main() -> None:
     """Run all on cohorts of several sizes, write down what they took, and draw it."""
     found = []
     with tempfile.TemporaryDirectory() as name:
-        for variants, samples in POINTS:
+        for (variants, samples), contenders in POINTS.items():
             path = Path(name, "cohort.vcf.gz")
             print(f"making {variants:,} variants of {samples:,} samples …", flush=True)
             inputs.cohort(path, variants, samples)
-            contests = [Contest(label, sys.executable, "contenders", rows_of) for label in CONTENDERS]
+            contests = [Contest(*contender, rows_of) for contender in contenders]
             for turn in range(TIMES):
                 for one in contests:
                     if not turn or min(one.runs.cold) < ONCE:
