@@ -1,10 +1,12 @@
 """Rows of the layout by_variant: plain records many at once as one by one, and by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -59,10 +61,15 @@ def value(choices: Random, declared: Field, alternates: int) -> str:
     return ",".join(choices.choice(texts) for _ in range(count))
 
 
-def record(choices: Random, number: int, samples: int) -> str:
+def any_fields(choices: Random) -> list[Field]:
+    """Some INFO fields, in their order."""
+    return [field for field in FIELDS["INFO"].values() if choices.random() < 0.6]
+
+
+def record(choices: Random, number: int, samples: int, kept: Sequence[Field]) -> str:
+    """A record with these INFO fields."""
     alternates = choices.choices([1, 2, 3], [6, 2, 1])[0]
     alleles = ["C", "G", "ACGT"][:alternates]
-    kept = [f for f in FIELDS["INFO"].values() if choices.random() < 0.6]
     infos = [f.id if f.type == "Flag" else f"{f.id}={value(choices, f, alternates)}" for f in kept]
     filters = choices.choice(["PASS", ".", "q10", "s50;q10"])
     quality = choices.choice([".", "50", "1e3", "0.5", "+3"])
@@ -110,10 +117,62 @@ def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple
 @pytest.mark.parametrize("seed", range(4))
 def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path) -> None:
     choices = Random(f"{seed} {samples}")  # noqa: S311 - no secret
-    text = "".join(f"{record(choices, number, samples)}\n" for number in range(300)).encode()
+    text = "".join(f"{record(choices, number, samples, any_fields(choices))}\n" for number in range(300)).encode()
     check = RecordCheck(head(samples).completed({}), {"22": 51_304_566}, True)
     plainly = plain.read(text, check).is_plain
     assert 20 < plainly.sum() < 300
+    as_one_by_one(text, check, tmp_path)
+
+
+@pytest.mark.parametrize("lists", [1, 2])
+@pytest.mark.parametrize("seed", range(6))
+def test_records_with_as_many_fields(seed: int, lists: int, tmp_path: Path) -> None:
+    """All with the same INFO fields, or some with others."""
+    choices = Random(f"{seed} {lists}")  # noqa: S311 - no secret
+    known = list(FIELDS["INFO"].values())
+    orders = [sorted(choices.sample(range(len(known)), 9)) for _ in range(lists)]
+    records = (record(choices, number, 1, [known[field] for field in choices.choice(orders)]) for number in range(300))
+    text = "".join(f"{one}\n" for one in records).encode()
+    as_one_by_one(text, RecordCheck(head(1).completed({}), {"22": 51_304_566}, True), tmp_path)
+
+
+def test_the_same_fields_in_all_records_are_read_at_once() -> None:
+    """And what is not so is not taken for it: a name, an order, a value that lacks or has an equals sign."""
+    alike = [f"A1={number};A2=x;LONGER_THAN_8={number}" for number in range(3)]
+    assert infos_alike(alike) == {
+        "A1": ["0", "1", "2"],
+        "A2": ["x", "x", "x"],
+        "LONGER_THAN_8": ["0", "1", "2"],
+    }
+    for other in (
+        "A1=9;A3=x;LONGER_THAN_8=9",
+        "A2=x;A1=9;LONGER_THAN_8=9",
+        "A1=9;A2=x;LONGER_THEN_8=9",
+        "A1=9;A2=x;LONGER_THAN_8=9;A3=1",
+        "A1=9;A2=x",
+        "A1=9;A2=;LONGER_THAN_8=9",
+        "A1=9;A2=a=b;LONGER_THAN_8",
+        "A1;A2=a=b;LONGER_THAN_8=9",
+        ".",
+    ):
+        for number in range(3):
+            assert infos_alike([*alike[:number], other, *alike[number + 1 :]]) is None, (number, other)
+
+
+def infos_alike(infos: Sequence[str]) -> dict[str, list[str]] | None:
+    """The values of INFO fields by name, if they are read at once."""
+    chunk = "".join(f"22\t1\ta=b;c\tA\tC\t.\t.\t{info}\tGT\t0/1\n" for info in infos).encode()
+    found = plain.Lines.of(chunk)
+    every = np.arange(len(infos))
+    places = typed._infos_alike(found, found.column_ends(every, 7) + 1, found.infos_end(every))
+    if places is None:
+        return None
+    texts = ([chunk[start:end].decode() for start, end in zip(*place, strict=True)] for place in places.values())
+    return dict(zip(places, texts, strict=True))
+
+
+def as_one_by_one(text: bytes, check: RecordCheck, tmp_path: Path) -> None:
+    """Hold the rows of records that are read at once to those of each by itself."""
     one, other = (rows(text, check, tmp_path / f"{at_once}", at_once=at_once) for at_once in (True, False))
     assert str(one[1]) == str(other[1])  # in their order; nan is not itself
     assert (one[0].rows, one[0].checksum) == (other[0].rows, other[0].checksum)

@@ -225,9 +225,9 @@ class Rows:
             **_places(group, rec, alt),
             **_calls(first, second, alt + 1),
             "sampleid": _repeated(list(own.samples), sample),
-            "rsid": typed.texts(lines, *_column(lines, group, 3)).take(rec),
-            "qual": typed.numbers(lines, *_column(lines, group, 6), pa.float64()).take(rec),
-            "filters": typed.all_filters(lines, *_column(lines, group, 7)).take(rec),
+            "rsid": typed.taken(typed.texts(lines, *_column(lines, group, 3)), rec),
+            "qual": typed.taken(typed.numbers(lines, *_column(lines, group, 6), pa.float64()), rec),
+            "filters": typed.taken(typed.all_filters(lines, *_column(lines, group, 7)), rec),
         }
         infos = typed.infos(lines, lines.column_ends(group.lines, 7) + 1, lines.infos_end(group.lines), own.info)
         for name, declared in own.info.items():
@@ -285,7 +285,7 @@ def _typed(declared: Field, values: Values, of_rows: Any, rows: _Cells) -> pa.Ar
         return values.pairs(of_rows, rows.alt, rows.alternates + 1)
     if declared.number == "G" and declared.type != "Flag":
         return values.of_genotypes(of_rows, rows.alt, rows.alternates + 1)
-    return values.array().take(pa.array(of_rows))
+    return typed.taken(values.array(), of_rows)
 
 
 def _column(lines: Any, group: Group, number: int) -> tuple[Any, Any]:
@@ -294,7 +294,7 @@ def _column(lines: Any, group: Group, number: int) -> tuple[Any, Any]:
 
 
 def _repeated(texts: Sequence[str | None], numbers: Any) -> pa.Array:
-    return pa.array(texts, pa.string()).take(pa.array(numbers))
+    return typed.taken(pa.array(texts, pa.string()), numbers)
 
 
 def _places(group: Group, rec: Any, alt: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ records.RecordCheck, and of a plain one RecordCheck would say the same.
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import ne
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,8 @@ def _group(lines: "Lines", found: Positions, kind: Kind, check: RecordCheck) -> 
         ends = lines.ends_told(found) if kind.has_unspecified else np.zeros(len(found), np.int64)
         is_sound = (positions <= lengths) & (ends <= lengths)
         if not kind.is_reference_only:
-            is_sound &= np.fromiter(map(_are_different, references, texts), bool, len(found))
+            differ = ne if kind.alternates == 1 else _are_different
+            is_sound &= np.fromiter(map(differ, references, texts), bool, len(found))
         if is_sound.all():
             break
         found = found[is_sound]
@@ -161,8 +163,6 @@ def _each(names: list[str], numbers: Mapping[str, int]) -> Positions:
 
 
 def _are_different(reference: str, alternates: str) -> bool:
-    if "," not in alternates:
-        return reference != alternates
     alleles = [reference, *alternates.split(",")]
     return len(set(alleles)) == len(alleles)
 
@@ -172,10 +172,10 @@ def _placed(starts: Positions, ends: Positions, references: list[str], alternate
     if set(alternates) <= {*UNSPECIFIED}:
         return Alternate(starts, ends, references, alternates)
     starts, ends, references = starts.copy(), starts + 1, references.copy()
-    for number, (one, other) in enumerate(zip(references, alternates, strict=True)):
-        if len(one) > 1 or len(other) > 1:
-            place = placed(int(starts[number]) + 1, one, other, None)
-            starts[number], ends[number], references[number], alternates[number] = place
+    characters = sum(np.fromiter(map(len, texts), np.int64, len(texts)) for texts in (references, alternates))
+    for number in np.flatnonzero(characters > 2).tolist():
+        place = placed(int(starts[number]) + 1, references[number], alternates[number], None)
+        starts[number], ends[number], references[number], alternates[number] = place
     return Alternate(starts, ends, references, alternates)
 
 
@@ -260,6 +260,20 @@ class Lines:
         buffers = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
         return pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
 
+    def within(self, places: Positions, starts: Positions, ends: Positions) -> Positions | None:
+        """Those of some places that stand within texts, a row a text; None where they are not as many in each."""
+        first, last = np.searchsorted(places, starts), np.searchsorted(places, ends)
+        counts = np.unique(last - first)
+        return places[first[:, None] + np.arange(counts[0])] if len(counts) == 1 else None
+
+    def same_text(self, starts: Positions, ends: Positions) -> str | None:
+        """The text that stands in each of some places; None where it is not the same."""
+        own = self.chunk[starts[0] : ends[0]]
+        if not (ends - starts == len(own)).all():
+            return None
+        is_same = all((self.text[starts + number] == byte).all() for number, byte in enumerate(own))
+        return own.decode() if is_same else None
+
     def commas_between(self, starts: Positions, ends: Positions) -> Positions:
         """How many commas texts have."""
         return np.searchsorted(self.commas, ends) - np.searchsorted(self.commas, starts)
@@ -268,10 +282,9 @@ class Lines:
         """The texts of a column."""
         if (ends - starts == 1).all():
             return list(self.text[starts].tobytes().decode("latin-1"))
-        if len(np.unique(ends - starts)) == 1:
-            column = self.text[starts[:, None] + np.arange(ends[0] - starts[0])]
-            if (column == column[0]).all():  # as a rule, one contig
-                return [column[0].tobytes().decode()] * len(column)
+        one = self.same_text(starts, ends)  # as a rule, one contig
+        if one is not None:
+            return [one] * len(starts)
         return [self.chunk[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def numbers(self, starts: Positions, ends: Positions) -> Positions:

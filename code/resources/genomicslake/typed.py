@@ -114,6 +114,8 @@ class Values:
     def own(self, of_rows: Any, alt: Any, count: int) -> pa.Array:
         """Of each row's value, of so many parts, that of its alternate."""
         is_such = self._counts[of_rows] == count
+        if is_such.all():
+            return taken(self._parts, self._firsts[of_rows] + alt)
         return self._parts.take(pa.array(np.where(is_such, self._firsts[of_rows] + alt, 0), mask=~is_such))
 
     def pairs(self, of_rows: Any, alt: Any, count: int) -> pa.Array:
@@ -136,7 +138,7 @@ class Values:
     def _chosen(self, of_rows: Any, parts: Sequence[Any], is_such: Any) -> pa.Array:
         at = np.stack([np.where(is_such, self._firsts[of_rows] + part, 0) for part in parts], 1)[is_such]
         offsets = np.concatenate([[0], np.cumsum(is_such * len(parts))]).astype(np.int32)
-        return _lists(offsets, self._parts.take(pa.array(at.ravel())), ~is_such)
+        return _lists(offsets, taken(self._parts, at.ravel()), ~is_such)
 
     @cached_property
     def _is_list(self) -> npt.NDArray[np.bool_]:
@@ -181,6 +183,12 @@ class Values:
 
     def _converted(self, starts: Positions, ends: Positions) -> pa.Array:
         return _converted(slices(self.lines, starts, ends), element(self.declared))
+
+
+def taken(found: pa.Array, numbers: Any) -> pa.Array:
+    """Those of so many numbers; as a rule, each once."""
+    is_each = len(numbers) == len(found) and (numbers == np.arange(len(found))).all()
+    return found if is_each else found.take(pa.array(numbers))
 
 
 def slices(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
@@ -233,6 +241,35 @@ def all_filters(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
 
 def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
     """The values of all INFO fields in lines whose INFO stands there and has no field twice."""
+    found = _infos_alike(lines, starts, ends)
+    if found is None:
+        return _infos_each(lines, starts, ends, declared)
+    none = np.full(len(starts), -1)
+    places = {name: found.get(name, (none, none)) for name in declared}
+    return {name: Values(lines, one_, *places[name]) for name, one_ in declared.items()}
+
+
+def _infos_alike(lines: Any, starts: Positions, ends: Positions) -> dict[str, tuple[Positions, Positions]] | None:
+    """Where the values of INFO fields begin and end, by name; None unless all lines have the same fields in the same
+    order, each with a value.
+    """
+    breaks, equals = lines.within(lines.semicolons, starts, ends), lines.within(lines.equals, starts, ends)
+    if breaks is None or equals is None or equals.shape[1] != breaks.shape[1] + 1:
+        return None
+    begins, stops = np.column_stack([starts, breaks + 1]), np.column_stack([breaks, ends])
+    if not ((begins <= equals) & (equals + 1 < stops)).all():
+        return None
+    found = {}
+    for begin, equal, stop in zip(begins.T, equals.T, stops.T, strict=True):
+        name = lines.same_text(begin, equal)
+        if name is None:
+            return None
+        found[name] = equal + 1, stop
+    return found
+
+
+def _infos_each(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
+    """The values of all INFO fields, whichever each line has."""
     text, breaks = lines.text, lines.semicolons
     first, last = np.searchsorted(breaks, starts), np.searchsorted(breaks, ends)
     firsts = np.cumsum(last - first + 1) - (last - first + 1)  # of each record, among all entries
