@@ -34,7 +34,8 @@ def cohort(path: Path, variants: int, samples: int, seed: int = 22) -> None:
     lowest = min(max(1 / (2 * samples), 1e-4), 0.0049)
     edges = np.log([[lowest, 0.005], [0.005, 0.05], [0.05, 1.0]])
     frequencies = np.exp(random.uniform(*edges[random.choice(3, variants, p=[64 / 84, 12 / 84, 8 / 84])].T))
-    positions = 20_000_000 + np.cumsum(random.integers(1, 60, variants))
+    step = min(60, 62_000_000 // variants)  # for the last to stand before the contig's end
+    positions = 20_000_000 + np.cumsum(random.integers(1, step, variants))
     held = bytearray(f"{HEAD}{COLUMNS}\t{names}\n".encode())
     with path.open("wb") as packed:
         for number, (position, frequency) in enumerate(zip(positions, frequencies, strict=True)):

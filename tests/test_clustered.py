@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -100,6 +101,23 @@ def test_one_that_is_damaged_or_deleted_by_hand(lake: Lake) -> None:
     next(other.glob("*.parquet")).unlink()
     lake.load("overwrite", str(lake.folder / "first.vcf"))
     lake.check()
+
+
+def test_rows_that_are_written_otherwise_are_told(lake: Lake) -> None:
+    """Read back, they are not those of the table; neither is published."""
+    write, before = clustered.write, (lake.standing(), lake.rows())
+
+    def lossy(paths: Sequence[str], to: str) -> tuple[int, int]:
+        told = write(paths, to)
+        file = next(Path(to).parent.glob(f"{Path(to).name}*"))
+        pq.write_table(pq.read_table(file).slice(1), file)
+        return told
+
+    second = lake.given("second.vcf", vcf(["C"]))
+    with mock.patch.object(clustered, "write", lossy), pytest.raises(LakeError, match="rows are not those of variants"):
+        lake.load("append", second)
+    lake.check()
+    assert (lake.standing(), lake.rows()) == before
 
 
 @pytest.mark.parametrize("reader", ["direct", "hail"])

@@ -20,11 +20,10 @@ from genomicslake.alleles import UNSPECIFIED, Placed
 from genomicslake.header import Field, Header
 from genomicslake.plain import Group, Plain
 from genomicslake.records import Record, RecordCheck
-from genomicslake.shuffle import ROW_GROUP, SITE
+from genomicslake.shuffle import PARQUET, ROW_GROUP, SITE
 from genomicslake.sources import filesystem
 from genomicslake.typed import Values
 
-PARQUET = {"compression": "zstd", "store_schema": False}
 INT32 = pa.int32()
 OF_CALL = (("genotype0", INT32), ("genotype1", INT32), ("sampleid", pa.string()))
 OF_RECORD = (("rsid", pa.string()), ("qual", pa.float64()), ("filters", pa.list_(pa.string())))
@@ -144,7 +143,7 @@ class Rows:
         rows = rows.select(self.schema.names)
         if not self._writer:
             system, inside = filesystem(self.path)
-            self._writer = pq.ParquetWriter(inside, rows.schema, filesystem=system, **PARQUET)
+            self._writer = pq.ParquetWriter(inside, rows.schema, filesystem=system, **_parquet(rows.schema))
         self._writer.write_table(rows, ROW_GROUP)
 
     # records one by one
@@ -225,8 +224,8 @@ class Rows:
             **_places(group, rec, alt),
             **_calls(first, second, alt + 1),
             "sampleid": _repeated(list(own.samples), sample),
-            "rsid": typed.taken(typed.texts(lines, *_column(lines, group, 3)), rec),
-            "qual": typed.taken(typed.numbers(lines, *_column(lines, group, 6), pa.float64()), rec),
+            "rsid": typed.taken(typed.converted(lines, *_column(lines, group, 3), pa.string()), rec),
+            "qual": typed.taken(typed.converted(lines, *_column(lines, group, 6), pa.float64()), rec),
             "filters": typed.taken(typed.all_filters(lines, *_column(lines, group, 7)), rec),
         }
         infos = typed.infos(lines, lines.column_ends(group.lines, 7) + 1, lines.infos_end(group.lines), own.info)
@@ -265,6 +264,12 @@ class Rows:
             columns["ad"] = values["AD"].pairs(cells, rows.alt, rows.alternates + 1)
         else:
             columns["ad"] = pa.nulls(len(cells), pa.list_(INT32))
+
+
+def _parquet(schema: pa.Schema) -> dict[str, Any]:
+    """How a table is written: its positions as in the layout by_sample, all else with dictionaries."""
+    leaves = (f"{one.name}.list.element" if pa.types.is_list(one.type) else one.name for one in schema)
+    return PARQUET | {"use_dictionary": [leaf for leaf in leaves if leaf not in PARQUET["column_encoding"]]}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ SITE = pa.schema(
     ]
 )
 _ORDER = [(name, "ascending") for name in SITE.names]
-PARQUET = {
+PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": [
         *("chromosome", "referenceallele", "alternateallele", "genotype0", "genotype1"),

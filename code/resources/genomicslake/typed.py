@@ -182,7 +182,7 @@ class Values:
         return self._converted(starts, ends)
 
     def _converted(self, starts: Positions, ends: Positions) -> pa.Array:
-        return _converted(slices(self.lines, starts, ends), element(self.declared))
+        return converted(self.lines, starts, ends, element(self.declared))
 
 
 def taken(found: pa.Array, numbers: Any) -> pa.Array:
@@ -191,19 +191,19 @@ def taken(found: pa.Array, numbers: Any) -> pa.Array:
     return found if is_each else found.take(pa.array(numbers))
 
 
-def slices(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
-    """Texts of lines, in ascending order of their places; null for `.`."""
+def converted(lines: Any, starts: Positions, ends: Positions, to: pa.DataType) -> pa.Array:
+    """Texts of lines, in ascending order of their places, as values of a type; null for `.`."""
     if not len(starts):
-        return pa.array([], pa.large_string())
+        return pa.array([], to)
     edges = np.empty(2 * len(starts), np.int64)
     edges[::2], edges[1::2] = starts, ends
-    found = lines.pieces(edges)[::2].cast(pa.large_string())
-    return pc.if_else(pc.equal(found, "."), None, found)
+    is_there = np.zeros(len(edges) - 1, bool)  # what stands between two texts is none
+    is_there[::2] = (ends - starts != 1) | (lines.text[starts] != ord("."))
+    found = lines.pieces(edges, np.packbits(is_there, bitorder="little").tobytes())
+    return found[::2].cast(to) if pa.types.is_string(to) else _numbers(found.cast(pa.large_string()), to)[::2]
 
 
-def _converted(found: pa.Array, to: pa.DataType) -> pa.Array:
-    if pa.types.is_string(to):
-        return found.cast(to)
+def _numbers(found: pa.Array, to: pa.DataType) -> pa.Array:
     try:
         return pc.cast(found, to)
     except pa.ArrowInvalid:  # such as +1
@@ -222,19 +222,9 @@ def _lists(offsets: Any, parts: pa.Array, is_null: Any) -> pa.Array:
     return pa.ListArray.from_arrays(pc.if_else(nulls, None, pa.array(offsets, pa.int32())), parts)
 
 
-def texts(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
-    """A column as text; null for `.`."""
-    return slices(lines, starts, ends).cast(pa.string())
-
-
-def numbers(lines: Any, starts: Positions, ends: Positions, to: pa.DataType) -> pa.Array:
-    """A column as numbers; null for `.`."""
-    return _converted(slices(lines, starts, ends), to)
-
-
 def all_filters(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
     """FILTER of many records (see filters)."""
-    found = texts(lines, starts, ends).dictionary_encode()
+    found = converted(lines, starts, ends, pa.string()).dictionary_encode()
     lists = pa.array([filters(text) for text in found.dictionary.to_pylist()], pa.list_(pa.string()))
     return lists.take(found.indices)
 
