@@ -60,17 +60,19 @@ def _alleles(random: np.random.Generator) -> tuple[str, str]:
 
 
 def individual(path: Path, variants: int, seed: int = 22) -> None:
-    """An individual's variants with 17 INFO fields and GT:AD:DP:GQ:PL."""
+    """An individual's variants with GT:AD:DP:GQ:PL and 17 INFO fields, two of which only heterozygous calls have, as
+    callers' rank sums.
+    """
     random = np.random.default_rng(seed)
     lines = [HEAD + "\n".join(FIELDS) + f"\n{COLUMNS}\tS1\n"]
     for number, values in enumerate(random.integers(0, 99, (variants, 20))):
         whole = ";".join(f"I{n}={values[n]}" for n in range(8))
-        floats = ";".join(f"F{n}=0.{values[n]}" for n in range(6))
-        alleles = ";".join(f"A{n}=0.{values[n + 8]}" for n in range(3))
         call = ("0/1", "1/1", "1|0")[values[0] % 3]
+        floats = ";".join(f"F{n}=0.{values[n]}" for n in range(4 if call == "1/1" else 6))
+        alleles = ";".join(f"A{n}=0.{values[n + 8]}" for n in range(3))
         cell = f"{call}:{values[12]},{values[13]}:{values[14]}:{values[15]}:{values[16]},0,{values[17]}"
         lines.append(
-            f"22\t{16_000_000 + 7 * number}\t.\tC\tT\t50\tPASS\t{whole};{floats};{alleles}\tGT:AD:DP:GQ:PL\t{cell}\n"
+            f"22\t{16_000_000 + 7 * number}\t.\tC\tT\t50\tPASS\t{whole};{alleles};{floats}\tGT:AD:DP:GQ:PL\t{cell}\n"
         )
     path.write_bytes(compress("".join(lines).encode()))
 

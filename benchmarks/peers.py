@@ -128,10 +128,10 @@ def cyvcf2_by_variant(vcf: Path, folder: Path) -> None:
 
 
 def duckdb_by_variant(vcf: Path, folder: Path) -> None:
-    """DuckDB splits the texts, whose order this input has; no header tells it their types."""
+    """DuckDB splits the texts, whose order this input has, what may lack at the end; no header tells it their types."""
     import duckdb
 
-    types = {**dict.fromkeys(INTEGERS, "INTEGER"), **dict.fromkeys((*FLOATS, *LISTS), "DOUBLE")}
+    types = {**dict.fromkeys(INTEGERS, "INTEGER"), **dict.fromkeys((*LISTS, *FLOATS), "DOUBLE")}
     infos = [f"split_part(infos[{at}], '=', 2)::{kind} AS {name}" for at, (name, kind) in enumerate(types.items(), 1)]
     values = [
         "values[1] AS GT",

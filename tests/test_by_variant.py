@@ -91,7 +91,9 @@ def record(choices: Random, number: int, samples: int, kept: Sequence[Field]) ->
     return "\t".join(columns)
 
 
-def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple[scan.Scan, list[Any]]:
+def rows(
+    text: bytes, check: RecordCheck, path: Path, *, at_once: bool, chunk: int = 20_000
+) -> tuple[scan.Scan, list[Any]]:
     source = path.with_suffix(".vcf")
     source.write_bytes(text)
     info, formats = names.of_headers([check.header])
@@ -99,13 +101,13 @@ def rows(text: bytes, check: RecordCheck, path: Path, *, at_once: bool) -> tuple
     part = Part(str(source), "plain", 0, len(text), len(text))
     made = (columns, columns.schema, str(path.parent), path.stem)
 
-    def nothing(chunk: bytes, _: object, __: object) -> plain.Plain:
-        return plain.Plain(plain.Lines.of(chunk), [])
+    def nothing(found: bytes, _: object, __: object) -> plain.Plain:
+        return plain.Plain(plain.Lines.of(found), [])
 
     with (
         mock.patch.object(plain, "read", plain.read if at_once else nothing),
-        mock.patch.object(by_variant, "AT_A_TIME", 3_000 if at_once else by_variant.AT_A_TIME),
-        mock.patch.multiple(lines, READ=5_000, CHUNK=20_000),
+        mock.patch.object(by_variant, "AT_A_TIME", chunk // 7 if at_once else by_variant.AT_A_TIME),
+        mock.patch.multiple(lines, READ=chunk // 4, CHUNK=chunk),
     ):
         found = scan.written_part(part, RecordCheck(check.header, check.contigs, True), {2}, made)
     table = pq.read_table(path.parent / f"rows-{path.stem}.parquet")
@@ -124,56 +126,82 @@ def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path)
     as_one_by_one(text, check, tmp_path)
 
 
-@pytest.mark.parametrize("lists", [1, 2])
-@pytest.mark.parametrize("seed", range(6))
-def test_records_with_as_many_fields(seed: int, lists: int, tmp_path: Path) -> None:
-    """All with the same INFO fields, or some with others."""
-    choices = Random(f"{seed} {lists}")  # noqa: S311 - no secret
-    known = list(FIELDS["INFO"].values())
-    orders = [sorted(choices.sample(range(len(known)), 9)) for _ in range(lists)]
-    records = (record(choices, number, 1, [known[field] for field in choices.choice(orders)]) for number in range(300))
+@pytest.mark.parametrize("orders", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_records_with_the_same_fields(seed: int, orders: int, tmp_path: Path) -> None:
+    """In one of so many orders, each of which is read at once."""
+    choices = Random(f"{seed} {orders}")  # noqa: S311 - no secret
+    known = [field for field in FIELDS["INFO"].values() if field.type != "String"]
+    kept = [sorted(choices.sample(range(len(known)), 9)) for _ in range(orders)]
+    lists = (choices.choice(kept) for _ in range(600))
+    records = (record(choices, number, 1, [known[one] for one in fields]) for number, fields in enumerate(lists))
     text = "".join(f"{one}\n" for one in records).encode()
-    as_one_by_one(text, RecordCheck(head(1).completed({}), {"22": 51_304_566}, True), tmp_path)
+    check = RecordCheck(head(1).completed({}), {"22": 51_304_566}, True)
+    with mock.patch.object(typed, "_as_the_first", wraps=typed._as_the_first) as at_once:
+        as_one_by_one(text, check, tmp_path, chunk=1 << 20)
+    assert max(len(call.args[1]) for call in at_once.call_args_list) > 100
 
 
-def test_the_same_fields_in_all_records_are_read_at_once() -> None:
-    """And what is not so is not taken for it: a name, an order, a value that lacks or has an equals sign."""
-    alike = [f"A1={number};A2=x;LONGER_THAN_8={number}" for number in range(3)]
-    assert infos_alike(alike) == {
-        "A1": ["0", "1", "2"],
-        "A2": ["x", "x", "x"],
-        "LONGER_THAN_8": ["0", "1", "2"],
-    }
-    for other in (
-        "A1=9;A3=x;LONGER_THAN_8=9",
-        "A2=x;A1=9;LONGER_THAN_8=9",
-        "A1=9;A2=x;LONGER_THEN_8=9",
-        "A1=9;A2=x;LONGER_THAN_8=9;A3=1",
-        "A1=9;A2=x",
-        "A1=9;A2=;LONGER_THAN_8=9",
-        "A1=9;A2=a=b;LONGER_THAN_8",
-        "A1;A2=a=b;LONGER_THAN_8=9",
+INFO_OF_ALL = "A1={0};A2=x{0};FLAG;LONGER_THAN_8={0}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "A1=9;A3=x9;FLAG;LONGER_THAN_8=9",
+        "A2=x9;A1=9;FLAG;LONGER_THAN_8=9",
+        "A1=9;A2=x9;FLAG;LONGER_THEN_8=9",
+        "A1=9;A2=x9;FLAG;LONGER_THAN_8",
+        "A1=9;A2=x9;FLAG;LONGER_THAN_8=9;A3=1",
+        "A1=9;A2=x9;FLAGS;LONGER_THAN_8=9",
+        "A1=9;A2=x9;FLAG=9;LONGER_THAN_8=9",
+        "A1=9;A2=x9;LONGER_THAN_8=9",
+        "A1;A2=x9;FLAG;LONGER_THAN_8=9",
+        "A1=9;A2=x9;FLAG;",
         ".",
-    ):
-        for number in range(3):
-            assert infos_alike([*alike[:number], other, *alike[number + 1 :]]) is None, (number, other)
+    ],
+)
+@pytest.mark.parametrize("orders", [1, typed.ORDERS])
+def test_infos_like_others_but_for_one(other: str, orders: int) -> None:
+    """What differs is not taken for the same: a name, an order, a flag, a field more or less."""
+    for at in range(3):
+        infos = [INFO_OF_ALL.format(number) for number in range(3)]
+        infos[at] = other
+        expected = [dict(entry.partition("=")[::2] for entry in info.split(";")) for info in infos]
+        expected = [{name: value for name, value in one.items() if value or name == "FLAG"} for one in expected]
+        with mock.patch.object(typed, "ORDERS", orders):
+            assert infos_of(infos) == expected
 
 
-def infos_alike(infos: Sequence[str]) -> dict[str, list[str]] | None:
-    """The values of INFO fields by name, if they are read at once."""
+def test_values_without_a_character_and_with_equals_signs() -> None:
+    assert infos_of(["A1=;A2=a=b;FLAG", "A1=7;A2==;FLAG"]) == [
+        {"A2": "a=b", "FLAG": ""},
+        {"A1": "7", "A2": "=", "FLAG": ""},
+    ]
+
+
+def infos_of(infos: Sequence[str]) -> list[dict[str, str]]:
+    """The fields that INFOs have, as they are read."""
     chunk = "".join(f"22\t1\ta=b;c\tA\tC\t.\t.\t{info}\tGT\t0/1\n" for info in infos).encode()
-    found = plain.Lines.of(chunk)
-    every = np.arange(len(infos))
-    places = typed._infos_alike(found, found.column_ends(every, 7) + 1, found.infos_end(every))
-    if places is None:
-        return None
-    texts = ([chunk[start:end].decode() for start, end in zip(*place, strict=True)] for place in places.values())
-    return dict(zip(places, texts, strict=True))
+    found, every = plain.Lines.of(chunk), np.arange(len(infos))
+    names_of_all = {entry.partition("=")[0] for info in infos for entry in info.split(";")}
+    declared = {
+        name: Field(name, "0", "Flag") if name == "FLAG" else Field(name, "1", "String") for name in names_of_all
+    }
+    values = typed.infos(found, found.column_ends(every, 7) + 1, found.infos_end(every), declared)
+    return [
+        {
+            name: chunk[value.starts[number] : value.ends[number]].decode()
+            for name, value in values.items()
+            if value.is_there[number]
+        }
+        for number in range(len(infos))
+    ]
 
 
-def as_one_by_one(text: bytes, check: RecordCheck, tmp_path: Path) -> None:
+def as_one_by_one(text: bytes, check: RecordCheck, tmp_path: Path, chunk: int = 20_000) -> None:
     """Hold the rows of records that are read at once to those of each by itself."""
-    one, other = (rows(text, check, tmp_path / f"{at_once}", at_once=at_once) for at_once in (True, False))
+    one, other = (rows(text, check, tmp_path / f"{at_once}", at_once=at_once, chunk=chunk) for at_once in (True, False))
     assert str(one[1]) == str(other[1])  # in their order; nan is not itself
     assert (one[0].rows, one[0].checksum) == (other[0].rows, other[0].checksum)
     assert len(one[1]) == one[0].rows > 300
@@ -245,11 +273,6 @@ def test_a_name_of_our_own_in_a_header() -> None:
     own = Header(**{**vars(head(1)), "info": {header.ENDS: Field(header.ENDS, ".", "Integer")}})
     info, formats = names.of_headers([own])
     assert "info_genomicslake_ends" not in by_variant.Columns.of(own, info, formats, keeps_blocks=False).schema.names
-
-
-def test_names_that_are_alike_are_told() -> None:
-    assert typed.can_be_told(["A_LONG_NAME_THAT_ENDS_1", "A_LONG_NAME_THAT_ENDS_2", "A", "AA", "AC"])
-    assert not typed.can_be_told(["BEGINNING_x_THE_ENDING", "BEGINNING_y_THE_ENDING"])
 
 
 def test_a_field_that_only_another_file_declares_is_null(tmp_path: Path) -> None:

@@ -61,10 +61,7 @@ class Columns:
         """Whether each field whose value the columns gq, dp and ad have, too, is of its usual type."""
         scalar = [self.format.get(name) for name in ("GQ", "DP")]
         depths = self.format.get("AD")
-        can_be_told = typed.can_be_told(list(self.info))
-        usual = can_be_told and all(
-            one is None or (one.is_scalar and one.type in ("Integer", "Float")) for one in scalar
-        )
+        usual = all(one is None or (one.is_scalar and one.type in ("Integer", "Float")) for one in scalar)
         return usual and (depths is None or (depths.type == "Integer" and not depths.is_scalar))
 
 
@@ -267,7 +264,7 @@ class Rows:
 
 
 def _parquet(schema: pa.Schema) -> dict[str, Any]:
-    """How a table is written: its positions as in the layout by_sample, all else with dictionaries."""
+    """How a table is written: its positions as in the layout by_sample, dictionaries for all else that may have one."""
     leaves = (f"{one.name}.list.element" if pa.types.is_list(one.type) else one.name for one in schema)
     return PARQUET | {"use_dictionary": [leaf for leaf in leaves if leaf not in PARQUET["column_encoding"]]}
 

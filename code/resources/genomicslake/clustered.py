@@ -27,7 +27,7 @@ from genomicslake import checksums, cohort, tasks, writing
 from genomicslake.errors import LakeError
 from genomicslake.partitions import PARTITION, sample_of
 from genomicslake.publish import LOAD, Table
-from genomicslake.shuffle import PARQUET, ROW_GROUP, SITE
+from genomicslake.shuffle import PARQUET, ROW, ROW_GROUP
 from genomicslake.sources import filesystem
 
 SAMPLES = 32  # of a block, at most
@@ -39,7 +39,7 @@ LAYOUT = "clustered"
 OF = "clustered_of"  # in its record: the table whose rows it has
 
 _TEXTS = ("chromosome", "referenceallele", "alternateallele")
-SCHEMA = pa.schema([*SITE, ("genotype0", pa.int32()), ("genotype1", pa.int32()), (PARTITION, pa.string())])
+SCHEMA = pa.schema([*ROW, (PARTITION, pa.string())])
 
 Record = dict[str, Any]
 

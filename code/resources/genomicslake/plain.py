@@ -28,12 +28,12 @@ Alleles = npt.NDArray[np.int8]
 LOOKED_AT = 256  # records from which patterns are made
 FEWEST = 8  # records of a kind in a chunk for which they are made
 MOST = 4  # alternates
-BEHIND = 8  # bytes that stand behind a chunk's text
+BEHIND = 8  # bytes that stand behind a chunk's text: a word may begin at its end
 
 _END = "(?:^|;)END=(?P<end>[0-9]+)"
 _COLUMNS = 8  # of a site: CHROM to INFO
 _TAB, _NEWLINE, _RETURN, _COMMA, _SLASH, _BAR, _DOT, _ANGLE, _ZERO = b"\t\n\r,/|.>0"
-_SEMICOLON, _EQUALS, _COLON = b";=:"
+_SEMICOLON, _COLON = b";:"
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,6 @@ class Lines:
         return np.flatnonzero(self.text == _SEMICOLON)
 
     @cached_property
-    def equals(self) -> Positions:
-        """Where its equals signs stand."""
-        return np.flatnonzero(self.text == _EQUALS)
-
-    @cached_property
     def colons(self) -> Positions:
         """Where its colons stand."""
         return np.flatnonzero(self.text == _COLON)
@@ -260,19 +255,15 @@ class Lines:
         buffers = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
         return pa.Array.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
 
-    def within(self, places: Positions, starts: Positions, ends: Positions) -> Positions | None:
-        """Those of some places that stand within texts, a row a text; None where they are not as many in each."""
-        first, last = np.searchsorted(places, starts), np.searchsorted(places, ends)
-        counts = np.unique(last - first)
-        return places[first[:, None] + np.arange(counts[0])] if len(counts) == 1 else None
-
-    def same_text(self, starts: Positions, ends: Positions) -> str | None:
-        """The text that stands in each of some places; None where it is not the same."""
-        own = self.chunk[starts[0] : ends[0]]
-        if not (ends - starts == len(own)).all():
-            return None
-        is_same = all((self.text[starts + number] == byte).all() for number, byte in enumerate(own))
-        return own.decode() if is_same else None
+    def begin_with(self, starts: Positions, ends: Positions, own: bytes) -> npt.NDArray[np.bool_]:
+        """Which texts begin with another."""
+        words = np.ndarray(len(self.text) - BEHIND + 1, "<u8", self.text, strides=(1,))
+        found: npt.NDArray[np.bool_] = ends - starts >= len(own)
+        for at in range(0, len(own), BEHIND):
+            part = own[at : at + BEHIND]
+            mask = np.uint64((1 << 8 * len(part)) - 1)
+            found &= words[np.minimum(starts + at, len(words) - 1)] & mask == int.from_bytes(part, "little")
+        return found
 
     def commas_between(self, starts: Positions, ends: Positions) -> Positions:
         """How many commas texts have."""
@@ -282,9 +273,9 @@ class Lines:
         """The texts of a column."""
         if (ends - starts == 1).all():
             return list(self.text[starts].tobytes().decode("latin-1"))
-        one = self.same_text(starts, ends)  # as a rule, one contig
-        if one is not None:
-            return [one] * len(starts)
+        one = self.chunk[starts[0] : ends[0]]
+        if (ends - starts == len(one)).all() and self.begin_with(starts, ends, one).all():  # as a rule, one contig
+            return [one.decode()] * len(starts)
         return [self.chunk[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def numbers(self, starts: Positions, ends: Positions) -> Positions:

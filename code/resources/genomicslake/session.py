@@ -27,7 +27,8 @@ LOCAL = {
     "spark.ui.showConsoleProgress": "false",
 }
 ALONE = {  # without Hail, Spark's JVM only hands on what Python's tasks make
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
+    "-Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40",  # as much memory as that takes, not as there is
 }
 HAIL = {  # what Hail sets where it makes the context itself
     "spark.serializer": "org.apache.spark.serializer.KryoSerializer",

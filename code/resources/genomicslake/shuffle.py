@@ -38,6 +38,7 @@ SITE = pa.schema(
         ("alternateallele", pa.string()),
     ]
 )
+ROW = pa.schema([*SITE, ("genotype0", pa.int32()), ("genotype1", pa.int32())])
 _ORDER = [(name, "ascending") for name in SITE.names]
 PARQUET: dict[str, Any] = {
     "compression": "zstd",
@@ -224,17 +225,20 @@ def write_bucket(buckets: Buckets, found: Iterable[Rows], folder: str) -> None:
     if not parts:
         return
     firsts = np.cumsum([0, *(len(rows.sites) for rows in parts)])
-    sites = pa.concat_tables([rows.sites for rows in parts]).combine_chunks()
+    sites = pa.concat_tables([rows.sites for rows in parts])
     numbers = np.concatenate([rows.numbers + first for rows, first in zip(parts, firsts, strict=False)])
     samples = np.concatenate([np.repeat(*rows.samples) for rows in parts])
     states = np.concatenate([rows.states for rows in parts])
-    if not _follow(parts):
+    is_sorted = _follow(parts)
+    del parts  # which may have half a gigabyte
+    sites = sites.combine_chunks()
+    if not is_sorted:
         sites, numbers = _sorted(sites, numbers)
     order = _order(samples - samples.min(), numbers)
     samples, numbers, states = samples[order], numbers[order], states[order]
     for start, end in pairwise(_runs(samples)):
         own = f"{folder}/{folder_of(buckets.samples[samples[start]])}"
-        _write(sites.take(numbers[start:end]), states[start:end], own)
+        _write(sites, numbers[start:end], states[start:end], own)
 
 
 def _runs(values: Any) -> Any:
@@ -248,10 +252,15 @@ def _follow(parts: Sequence[Rows]) -> bool:
     return all(before[1] <= after[0] for before, after in pairwise(ends))
 
 
-def _write(rows: pa.Table, states: Any, folder: str) -> None:
+def _write(sites: pa.Table, numbers: Any, states: Any, folder: str) -> None:
+    """Write a sample's file, a row group at a time."""
     system, inside = filesystem(folder)
     if isinstance(system, fs.LocalFileSystem):
         system.create_dir(inside)
-    rows = rows.append_column("genotype0", pa.array(_GENOTYPE0[states]))
-    rows = rows.append_column("genotype1", pa.array(_GENOTYPE1[states], mask=states >= _ONE_ALLELE))
-    pq.write_table(rows, f"{inside}/rows.parquet", ROW_GROUP, filesystem=system, **PARQUET)
+    with pq.ParquetWriter(f"{inside}/rows.parquet", ROW, filesystem=system, **PARQUET) as writer:
+        for start in range(0, len(numbers), ROW_GROUP):
+            own = states[start : start + ROW_GROUP]
+            rows = sites.take(numbers[start : start + ROW_GROUP])
+            rows = rows.append_column("genotype0", pa.array(_GENOTYPE0[own]))
+            rows = rows.append_column("genotype1", pa.array(_GENOTYPE1[own], mask=own >= _ONE_ALLELE))
+            writer.write_table(rows)

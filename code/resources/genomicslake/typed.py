@@ -15,14 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genomicslake import checksums
 from genomicslake.header import Field
 
 Positions = npt.NDArray[np.int64]
 _KINDS = {"Integer": pa.int32(), "Float": pa.float64(), "Flag": pa.bool_()}
-_WORD = 8  # bytes of a name's begin and of its end that tell it from others
-_MASKS = np.array([(1 << 8 * length) - 1 for length in range(_WORD + 1)], np.uint64)
 MOST = 2**31 - 1  # of an integer
+ORDERS = 64  # of INFO's fields that are read at once, of a chunk
 
 
 def element(declared: Field) -> pa.DataType:
@@ -230,84 +228,53 @@ def all_filters(lines: Any, starts: Positions, ends: Positions) -> pa.Array:
 
 
 def infos(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
-    """The values of all INFO fields in lines whose INFO stands there and has no field twice."""
-    found = _infos_alike(lines, starts, ends)
-    if found is None:
-        return _infos_each(lines, starts, ends, declared)
-    none = np.full(len(starts), -1)
-    places = {name: found.get(name, (none, none)) for name in declared}
-    return {name: Values(lines, one_, *places[name]) for name, one_ in declared.items()}
-
-
-def _infos_alike(lines: Any, starts: Positions, ends: Positions) -> dict[str, tuple[Positions, Positions]] | None:
-    """Where the values of INFO fields begin and end, by name; None unless all lines have the same fields in the same
-    order, each with a value.
+    """The values of all INFO fields in lines whose INFO stands there and has no field twice: of those with the same
+    fields in the same order at once, of which there are few kinds as a rule; what is left, one by one.
     """
-    breaks, equals = lines.within(lines.semicolons, starts, ends), lines.within(lines.equals, starts, ends)
-    if breaks is None or equals is None or equals.shape[1] != breaks.shape[1] + 1:
-        return None
-    begins, stops = np.column_stack([starts, breaks + 1]), np.column_stack([breaks, ends])
-    if not ((begins <= equals) & (equals + 1 < stops)).all():
-        return None
-    found = {}
-    for begin, equal, stop in zip(begins.T, equals.T, stops.T, strict=True):
-        name = lines.same_text(begin, equal)
-        if name is None:
-            return None
-        found[name] = equal + 1, stop
-    return found
+    places = {name: (np.full(len(starts), -1), np.full(len(starts), -1)) for name in declared}
+    rest = np.arange(len(starts))
+    for _ in range(ORDERS):
+        if not len(rest):
+            break
+        is_such, values = _as_the_first(lines, starts[rest], ends[rest])
+        for name in values.keys() & places.keys():
+            for edges, own in zip(places[name], values[name], strict=True):
+                edges[rest[is_such]] = own
+        rest = rest[~is_such]
+    for record in rest.tolist():
+        at = int(starts[record])
+        for entry in lines.chunk[at : int(ends[record])].split(b";"):
+            name, equals, _ = entry.partition(b"=")
+            if place := places.get(name.decode()):
+                place[0][record], place[1][record] = at + len(name) + len(equals), at + len(entry)
+            at += len(entry) + 1
+    for name, (begins, stops) in places.items():
+        if declared[name].type != "Flag":
+            begins[begins == stops] = -1  # a value of no character is none
+    return {name: Values(lines, declared[name], *place) for name, place in places.items()}
 
 
-def _infos_each(lines: Any, starts: Positions, ends: Positions, declared: Mapping[str, Field]) -> dict[str, Values]:
-    """The values of all INFO fields, whichever each line has."""
-    text, breaks = lines.text, lines.semicolons
+def _as_the_first(
+    lines: Any, starts: Positions, ends: Positions
+) -> tuple[npt.NDArray[np.bool_], dict[str, tuple[Positions, Positions]]]:
+    """Which INFOs have the fields that the first one has, in its order, and where in these the values of each begin and
+    end.
+    """
+    breaks = lines.semicolons
     first, last = np.searchsorted(breaks, starts), np.searchsorted(breaks, ends)
-    firsts = np.cumsum(last - first + 1) - (last - first + 1)  # of each record, among all entries
-    count = int((last - first + 1).sum())
-    is_first = np.zeros(count + 1, bool)
-    is_first[firsts] = is_first[-1] = True
-    within = np.zeros(len(breaks) + 1, np.int64)
-    np.add.at(within, first, 1)
-    np.add.at(within, last, -1)
-    between = breaks[np.cumsum(within[:-1]) > 0]  # the semicolons in INFO
-    entry_starts, entry_ends = np.empty(count, np.int64), np.empty(count, np.int64)
-    entry_starts[is_first[:-1]], entry_starts[~is_first[:-1]] = starts, between + 1
-    entry_ends[is_first[1:]], entry_ends[~is_first[1:]] = ends, between
-    records = np.cumsum(is_first[:-1]) - 1
-    equals = np.append(lines.equals, len(text))
-    name_ends = np.minimum(entry_ends, equals[np.searchsorted(lines.equals, entry_starts)])
-    codes = _names(text, entry_starts, name_ends)
-    found = {}
-    for name, one_ in declared.items():
-        own = np.flatnonzero(codes == _name(name))
-        value_starts, value_ends = np.full(len(starts), -1), np.full(len(starts), -1)
-        if one_.type != "Flag":
-            own = own[name_ends[own] + 1 < entry_ends[own]]  # a value of no character is none
-        value_starts[records[own]] = np.minimum(name_ends[own] + 1, entry_ends[own])
-        value_ends[records[own]] = entry_ends[own]
-        found[name] = Values(lines, one_, value_starts, value_ends)
-    return found
-
-
-def _names(text: Any, starts: Positions, ends: Positions) -> Any:
-    """Codes of names in a text: of their lengths, and of the bytes with which they begin and end. Behind the last name
-    stand _WORD more bytes at least.
-    """
-    words = np.ndarray(len(text) - _WORD + 1, np.uint64, text, strides=(1,))
-    lengths = ends - starts
-    heads = words[starts] & _MASKS[np.minimum(lengths, _WORD)]
-    tails = np.where(lengths > _WORD, words[np.maximum(ends - _WORD, 0)], np.uint64(0))
-    return checksums.mixed(heads + checksums.mixed(tails + lengths.astype(np.uint64)))
-
-
-def _name(name: str) -> Any:
-    text = np.frombuffer(name.encode() + bytes(_WORD), np.uint8)
-    return _names(text, np.zeros(1, np.int64), np.full(1, len(text) - _WORD))[0]
-
-
-def can_be_told(names: Sequence[str]) -> bool:
-    """Whether their codes tell all of them from each other."""
-    return len({int(_name(name)) for name in names}) == len(set(names))
+    is_such: npt.NDArray[np.bool_] = last - first == last[0] - first[0]
+    within = breaks[np.arange(last[0] - first[0])[:, None] + first[is_such]]
+    begins, stops = np.vstack([starts[is_such], within + 1]), np.vstack([within, ends[is_such]])
+    is_same, values = np.ones(begins.shape[1], bool), {}
+    for begin, stop in zip(begins, stops, strict=True):
+        name, equals, _ = lines.chunk[begin[0] : stop[0]].partition(b"=")
+        key = name + equals
+        is_same &= lines.begin_with(begin, stop, key)
+        if not equals:
+            is_same &= stop - begin == len(key)
+        values[name.decode()] = begin + len(key), stop
+    is_such[is_such] = is_same
+    return is_such, {name: (begin[is_same], stop[is_same]) for name, (begin, stop) in values.items()}
 
 
 def formats(lines: Any, found: Positions, samples: Sequence[str], declared: Mapping[str, Field]) -> dict[str, Values]:
