@@ -31,7 +31,7 @@ LEAST_SCANNED = 10_000_000  # bytes that Athena bills
 TERABYTE, GIGABYTE = 1e12, 1e9
 START = 0.5  # minutes until a job's Spark runs, billed
 # megabytes of input (BGZF of a cohort, by how its time grows; gzip of ClinVar) a minute and core: docs/performance.md
-RATES = {"vcf-to-parquet": 90.0, "clinvar-to-parquet": 450.0}
+RATES = {"vcf-to-parquet": 80.0, "clinvar-to-parquet": 450.0}
 
 
 @dataclass(frozen=True)
