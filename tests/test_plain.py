@@ -257,3 +257,17 @@ def test_cases(case: str, every_field: bool, lengths: Mapping[str, references.Le
         text = b"".join(chunk for chunk in lines.chunks_and_gaps(lines.whole(source)) if isinstance(chunk, bytes))
         together, one_by_one = scans(text, check, tmp_path)
         assert together == one_by_one
+
+
+def test_which_texts_begin_with_another() -> None:
+    """Those that are shorter don't, whatever stands behind them."""
+    found = plain.Lines.of(b"abcdefghij\tabc\tabcdefghij\n")
+    starts, ends = np.array([0, 11, 15, 15, 25]), np.array([10, 14, 25, 24, 25])
+    expected = {
+        b"": [True] * 5,
+        b"abc": [True, True, True, True, False],
+        b"abcdefghij": [True, False, True, False, False],
+        b"abcdefghiJ": [False] * 5,
+        b"Abcdefghij": [False] * 5,
+    }
+    assert {own: found.begin_with(starts, ends, own).tolist() for own in expected} == expected
