@@ -27,6 +27,10 @@ ASKED = 65  # samples with ids that follow each other
 BLOCK, GROUP = clustered.SAMPLES, clustered.LARGEST_GROUP
 STATISTICS = 850  # bytes of a row group's in a footer
 CORES_OF_A_DPU = 4
+HEADS = (
+    "| samples | variants, millions | rows, millions | DPU-hours | table | partitions | crawler, minutes (a guess) "
+    "| files, at least | disk, GB | 65 samples, GB | statistics, GB |"
+)
 SECONDS_OF_A_PARTITION = 117 / 14_991, 582 / 14_991 + 2 * 0.1  # a crawler's, if fast and if slow
 
 
@@ -40,19 +44,7 @@ def table() -> str:
         one["table"]: one["bytes"] / one["rows"]
         for one in sorted(layouts["layouts"], key=lambda one: one["samples"])  # that of the most samples
     }
-    heads = [
-        *(
-            "samples",
-            "variants, millions",
-            "rows, millions",
-            "DPU-hours",
-            "table",
-            "partitions",
-            "crawler, minutes (a guess)",
-        ),
-        *("files, at least", "disk, GB", "65 samples, GB", "statistics, GB"),
-    ]
-    lines = [f"| {' | '.join(heads)} |", "|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|"]
+    lines = [HEADS, f"|--:|--:|--:|--:|---{'|--:' * 6}|"]
     for samples in SAMPLES:
         rows, variants = samples * ROWS_OF_A_SAMPLE, variants_of(samples)
         hours = variants * samples * seconds_of_a_cell(scaling) / 3600 / CORES_OF_A_DPU

@@ -130,7 +130,7 @@ def test_many_at_once_are_as_one_by_one(seed: int, samples: int, tmp_path: Path)
 @pytest.mark.parametrize("seed", range(4))
 def test_records_with_the_same_fields(seed: int, orders: int, tmp_path: Path) -> None:
     """In one of so many orders, each of which is read at once."""
-    choices = Random(f"{seed} {orders}")  # noqa: S311 - no secret
+    choices = Random(f"{seed} {orders}")  # noqa: S311 - the same records each time
     known = [field for field in FIELDS["INFO"].values() if field.type != "String"]
     kept = [sorted(choices.sample(range(len(known)), 9)) for _ in range(orders)]
     lists = (choices.choice(kept) for _ in range(600))
